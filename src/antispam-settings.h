@@ -1,0 +1,164 @@
+#ifndef ANTISPAM_SETTINGS_H
+#define ANTISPAM_SETTINGS_H
+
+/* Every antispam_* setting, declared once: X(TYPE, name without "antispam_",
+   default, argument). Everything else that must know the settings (the parser,
+   the check for unknown names, 2.4's settings module) expands this list.
+
+   STR       one value; blanks around it trimmed, then %-expanded
+   LIST      entries separated by ';', each trimmed, then %-expanded
+   TEMPLATE  one value whose parts that come from a user name are encoded, see
+             ANTISPAM_EXPAND_TEMPLATE
+   ENUM      one of the argument's words ("a:b:c"), in any case
+   BOOL      yes or no
+   TIME      a time with its unit ("60 s"), kept in milliseconds
+   SIZE      bytes, with an optional unit ("10 M")
+   UINT      a whole number, at least 1
+   IGNORED   accepted from old configurations, without effect */
+#define ANTISPAM_SETTINGS(X) \
+	X(ENUM, backend, "", ANTISPAM_BACKEND_NAMES) \
+	X(LIST, spam, NULL, NULL) \
+	X(LIST, spam_pattern, NULL, NULL) \
+	X(LIST, spam_pattern_ignorecase, NULL, NULL) \
+	X(STR, spam_regex, NULL, NULL) \
+	X(LIST, trash, NULL, NULL) \
+	X(LIST, trash_pattern, NULL, NULL) \
+	X(LIST, trash_pattern_ignorecase, NULL, NULL) \
+	X(STR, trash_regex, NULL, NULL) \
+	X(LIST, unsure, NULL, NULL) \
+	X(LIST, unsure_pattern, NULL, NULL) \
+	X(LIST, unsure_pattern_ignorecase, NULL, NULL) \
+	X(STR, unsure_regex, NULL, NULL) \
+	X(ENUM, allow_append_to_spam, "no", "no:yes:quiet") \
+	X(STR, signature, NULL, NULL) \
+	X(ENUM, signature_missing, "error", "error:move") \
+	X(STR, signature_regex, NULL, NULL) \
+	X(ENUM, training, "inline", "inline:queued") \
+	X(TIME, timeout, "60 s", NULL) \
+	X(UINT, max_parallel, "4", NULL) \
+	X(SIZE, max_size, "0", NULL) \
+	X(BOOL, log_lessons, "yes", NULL) \
+	X(STR, dspam_binary, "/usr/bin/dspam", NULL) \
+	X(LIST, dspam_args, NULL, NULL) \
+	X(LIST, dspam_env, NULL, NULL) \
+	X(STR, dspam_spam, "--class=spam", NULL) \
+	X(STR, dspam_notspam, "--class=innocent", NULL) \
+	X(STR, dspam_result_header, NULL, NULL) \
+	X(LIST, dspam_result_blacklist, NULL, NULL) \
+	X(STR, crm_binary, "/bin/false", NULL) \
+	X(LIST, crm_args, NULL, NULL) \
+	X(LIST, crm_env, NULL, NULL) \
+	X(STR, crm_spam, "--spam", NULL) \
+	X(STR, crm_notspam, "--good", NULL) \
+	X(STR, pipe_program, "/usr/sbin/sendmail", NULL) \
+	X(LIST, pipe_program_args, NULL, NULL) \
+	X(STR, pipe_program_spam_arg, NULL, NULL) \
+	X(STR, pipe_program_notspam_arg, NULL, NULL) \
+	X(LIST, pipe_program_spam_args, NULL, NULL) \
+	X(LIST, pipe_program_notspam_args, NULL, NULL) \
+	X(LIST, pipe_env, NULL, NULL) \
+	X(STR, pipe_tmpdir, "/tmp", NULL) \
+	X(TEMPLATE, spool2dir_spam, NULL, NULL) \
+	X(TEMPLATE, spool2dir_notspam, NULL, NULL) \
+	X(IGNORED, debug_target, NULL, NULL) \
+	X(IGNORED, verbose_debug, NULL, NULL) \
+	X(IGNORED, debug_prefix, NULL, NULL) \
+	X(IGNORED, skip_from_line, NULL, NULL)
+
+/* Names that dovecot-antispam gave settings before: X(old, new). */
+#define ANTISPAM_OLD_SETTINGS(X) \
+	X(mail_sendmail, pipe_program) \
+	X(mail_sendmail_args, pipe_program_args) \
+	X(mail_spam, pipe_program_spam_arg) \
+	X(mail_notspam, pipe_program_notspam_arg) \
+	X(mail_tmpdir, pipe_tmpdir)
+
+/* Values of antispam_backend, old names included; whether one is built in is
+   for antispam_backend_find() to say. */
+#define ANTISPAM_BACKEND_NAMES \
+	"dspam:crm114:pipe:spool2dir:spamd:rspamd:none:" \
+	"dspam-exec:crm114-exec:mailtrain:sendmail"
+
+/* Values of antispam_signature_missing, in the order of its enum. */
+enum antispam_signature_missing {
+	ANTISPAM_SIGNATURE_MISSING_ERROR = 0,
+	ANTISPAM_SIGNATURE_MISSING_MOVE,
+};
+
+/* Values of antispam_training, in the order of its enum. */
+enum antispam_training {
+	ANTISPAM_TRAINING_INLINE = 0,
+	ANTISPAM_TRAINING_QUEUED,
+};
+
+/* A field's C type, by the type of its setting. An ENUM is the index of the
+   word in its list; antispam_backend alone, which has no default, is kept as
+   its word by the field backend_name below. */
+#define ANTISPAM_FIELD_STR(name) const char *name;
+#define ANTISPAM_FIELD_LIST(name) const char *const *name;
+#define ANTISPAM_FIELD_TEMPLATE(name) const char *name;
+#define ANTISPAM_FIELD_ENUM(name) unsigned int name;
+#define ANTISPAM_FIELD_BOOL(name) bool name;
+#define ANTISPAM_FIELD_TIME(name) unsigned int name##_msecs;
+#define ANTISPAM_FIELD_SIZE(name) uoff_t name;
+#define ANTISPAM_FIELD_UINT(name) unsigned int name;
+#define ANTISPAM_FIELD_IGNORED(name)
+#define ANTISPAM_FIELD(type, name, def, arg) ANTISPAM_FIELD_##type(name)
+
+/* A user's settings, checked. All of it lives in the pool given to
+   antispam_settings_parse() and is read-only.
+
+   STR, TEMPLATE: NULL = not set and no default. LIST: NULL-terminated; NULL =
+   not set, an empty list = set, but to nothing. */
+struct antispam_settings {
+	ANTISPAM_SETTINGS(ANTISPAM_FIELD)
+	/* The word given as antispam_backend, in lower case; NULL = unset. */
+	const char *backend_name;
+	/* NULL-terminated sentences for the log: it works, but the admin
+	   should know. Never NULL. */
+	const char *const *warnings;
+};
+
+enum antispam_expand {
+	ANTISPAM_EXPAND_PLAIN,
+	/* What comes from the user's name has each byte outside
+	   [A-Za-z0-9@._+-], and a dot that leads it, replaced by
+	   ANTISPAM_TEMPLATE_PERCENT and two hex digits. */
+	ANTISPAM_EXPAND_TEMPLATE,
+};
+/* Stands in an expanded template for a '%' that is no conversion. */
+#define ANTISPAM_TEMPLATE_PERCENT '\x01'
+
+/* Where raw values come from. */
+struct antispam_settings_source {
+	/* The value as configured, unexpanded, for a whole name
+	   ("antispam_spam"); NULL = not set. */
+	const char *(*get)(void *context, const char *name);
+	/* Expand the %variables of one entry. Returns 0, or -1 and *error_r;
+	   both results on the data stack. *warning_r is set to a sentence or
+	   left alone. */
+	int (*expand)(void *context, enum antispam_expand how, const char *raw,
+		      const char **value_r, const char **warning_r,
+		      const char **error_r);
+	void *context;
+};
+
+/* Read and check all settings but what a backend's init() checks. Pure.
+   Returns 0, or -1 and *error_r (data stack), which names setting, value and
+   remedy. */
+int antispam_settings_parse(pool_t pool,
+			    const struct antispam_settings_source *source,
+			    const struct antispam_settings **set_r,
+			    const char **error_r);
+
+/* The name is one of ours, or an old one of them. */
+bool antispam_settings_has(const char *name);
+/* A sentence on a name that is not: "unknown setting ..., did you mean ...".
+   Data stack. */
+const char *antispam_settings_unknown(const char *name);
+
+/* Make the value that a user's name brings harmless as a part of a file name,
+   as ANTISPAM_EXPAND_TEMPLATE says. Data stack. */
+const char *antispam_settings_encode_user(const char *value);
+
+#endif
