@@ -1,0 +1,69 @@
+#ifndef ANTISPAM_JOB_H
+#define ANTISPAM_JOB_H
+
+/* One message to learn. Built by the hook while the mail is still readable,
+   read-only ever after. Owned by its job list. */
+struct antispam_job {
+	/* Position in the transaction, from 0: names the job in the log. */
+	unsigned int idx;
+	/* Learn as spam; FALSE = as ham. */
+	bool spam;
+	/* The destination's vname, UTF-8, not yet sanitized. */
+	const char *folder;
+	/* Where the message came from, for the log ("INBOX UID 7",
+	   "APPEND"). */
+	const char *origin;
+	/* NULL unless the backend needs ANTISPAM_NEED_SIGNATURE. */
+	const char *signature;
+	/* NULL unless the backend needs ANTISPAM_NEED_MESSAGE. Seekable and
+	   blocking, no mbox From_ line; whoever reads it seeks to 0 first.
+	   Open only while antispam_job_list_open() holds it. */
+	struct istream *message;
+	/* Where in the list's store the message lies, in bytes. */
+	uoff_t offset, size;
+};
+ARRAY_DEFINE_TYPE(antispam_job, struct antispam_job);
+
+/* The jobs of one transaction and their messages: up to
+   ANTISPAM_JOB_MEMORY_MAX bytes in memory, above that all in one unlinked
+   temporary file, which takes one descriptor however many jobs there are. */
+#define ANTISPAM_JOB_MEMORY_MAX (256 * 1024)
+struct antispam_job_list;
+
+/* tmpdir: where the temporary file goes, if one is needed; copied. */
+struct antispam_job_list *antispam_job_list_create(const char *tmpdir);
+/* Forget all, messages included. NULL is fine. */
+void antispam_job_list_destroy(struct antispam_job_list **list);
+
+/* Add a job like *job, of which the list copies spam and the strings, and,
+   unless input is NULL, a copy of the message that input holds from its
+   current offset to its end, without a From_ line.
+
+   Returns 1; 0 if the message is bigger than max_size bytes (0 = no limit) and
+   -1 and *error_r (data stack) if it could not be read or kept: nothing was
+   added. input->stream_errno tells a failure to read from one to write. */
+int antispam_job_list_add(struct antispam_job_list *list,
+			  const struct antispam_job *job,
+			  struct istream *input, uoff_t max_size,
+			  const char **error_r);
+/* Take back the job added last. */
+void antispam_job_list_drop_last(struct antispam_job_list *list);
+
+/* Jobs that are in the list now. */
+unsigned int antispam_job_list_count(const struct antispam_job_list *list);
+/* Bytes of messages that are in memory now. */
+size_t antispam_job_list_memory(const struct antispam_job_list *list);
+/* The job at idx within the list, valid until the list changes. */
+struct antispam_job *
+antispam_job_list_get(struct antispam_job_list *list, unsigned int idx);
+
+/* Open and close job->message. */
+void antispam_job_list_open(struct antispam_job_list *list,
+			    struct antispam_job *job);
+void antispam_job_list_close(struct antispam_job *job);
+
+/* Forget the jobs and messages that are in the list; positions (job->idx) go
+   on counting from there. */
+void antispam_job_list_clear(struct antispam_job_list *list);
+
+#endif
