@@ -1,0 +1,66 @@
+#ifndef ANTISPAM_DISPATCH_H
+#define ANTISPAM_DISPATCH_H
+
+#include "fsync-mode.h"
+#include "antispam-runner.h"
+
+struct antispam_settings;
+struct antispam_backend;
+struct antispam_job;
+
+/* All that a lesson needs to know of its user. Outlives every dispatch. */
+struct antispam_teacher {
+	const struct antispam_settings *set;
+	const struct antispam_backend *backend;
+	/* From backend->init(). */
+	void *backend_context;
+	struct antispam_identity identity;
+	/* Its log prefix names the user and us. */
+	struct event *event;
+};
+
+/* The lessons of one transaction, from the first message to the storage's
+   decision. The only place that logs outcomes and sends the event
+   antispam_lesson_finished (fields: class, backend, outcome, duration in
+   microseconds, queued). */
+struct antispam_dispatch;
+
+struct antispam_dispatch *
+antispam_dispatch_begin(const struct antispam_teacher *teacher,
+			enum fsync_mode fsync_mode);
+
+/* Keep a message for learning; job gives spam, folder, origin and signature,
+   input the message. Returns 1; 0 if it is not learned, but may be moved: it is
+   bigger than antispam_max_size (counted), or can't be read (logged); -1 if it
+   can't be kept, or if an earlier one could not be learned: logged, and the
+   transaction must be refused. */
+int antispam_dispatch_add(struct antispam_dispatch *dispatch,
+			  const struct antispam_job *job,
+			  struct istream *input);
+/* The message is not learned, for a reason that lies in it, and may be moved:
+   it is counted, and the reason logged; as a warning, if warn is set, once a
+   transaction. */
+void antispam_dispatch_decline(struct antispam_dispatch *dispatch,
+			       const struct antispam_job *job, bool warn,
+			       const char *why);
+/* The transaction is refused for a reason that lies in the message: logged. */
+void antispam_dispatch_refuse(struct antispam_dispatch *dispatch,
+			      const struct antispam_job *job, const char *why);
+
+/* A stream that keeps a message until it is complete: some of it in memory,
+   the rest in a temporary file where the backend wants those. */
+struct ostream *antispam_dispatch_temp(struct antispam_dispatch *dispatch);
+/* The storage did not take the message that was added last (1 was
+   returned). */
+void antispam_dispatch_drop_last(struct antispam_dispatch *dispatch);
+
+/* The storage is about to commit. Returns 0, or -1 if a lesson failed that may
+   succeed later: logged, and the transaction must be refused. A lesson that
+   will always fail is logged, and its message moved. */
+int antispam_dispatch_prepare(struct antispam_dispatch *dispatch);
+
+/* The storage has committed, or not. Frees the dispatch. */
+void antispam_dispatch_commit(struct antispam_dispatch **dispatch);
+void antispam_dispatch_rollback(struct antispam_dispatch **dispatch);
+
+#endif
