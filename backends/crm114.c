@@ -201,6 +201,7 @@ const struct antispam_backend antispam_backend_crm114 = {
 	.name = "crm114",
 	.old_names = crm114_old_names,
 	.needs = ANTISPAM_NEED_SIGNATURE,
+	.runs_programs = TRUE,
 	.signature_header = CRM114_SIGNATURE_HEADER,
 	.signature_regex = CRM114_SIGNATURE_REGEX,
 	.max_batch = CRM114_MAX_BATCH,

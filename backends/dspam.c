@@ -85,8 +85,7 @@ dspam_init(pool_t pool, const struct antispam_settings *set, void **context_r,
 	ctx->set = set;
 	T_BEGIN {
 		ctx->proves = dspam_proves(set->dspam_args);
-	}
-	T_END;
+	} T_END;
 	*context_r = ctx;
 	return 0;
 }
@@ -197,6 +196,7 @@ const struct antispam_backend antispam_backend_dspam = {
 	.name = "dspam",
 	.old_names = dspam_old_names,
 	.needs = ANTISPAM_NEED_SIGNATURE,
+	.runs_programs = TRUE,
 	.signature_header = DSPAM_SIGNATURE_HEADER,
 	.max_batch = DSPAM_MAX_BATCH,
 	.init = dspam_init,

@@ -120,6 +120,7 @@ const struct antispam_backend antispam_backend_pipe = {
 	.name = "pipe",
 	.old_names = pipe_old_names,
 	.needs = ANTISPAM_NEED_MESSAGE,
+	.runs_programs = TRUE,
 	.max_batch = PIPE_MAX_BATCH,
 	.init = pipe_init,
 	.tmpdir = pipe_tmpdir,

@@ -60,6 +60,8 @@ struct antispam_backend {
 	const char *name;
 	const char *const *old_names;
 	enum antispam_need needs;
+	/* It runs programs, which want to know the user's home directory. */
+	bool runs_programs;
 	/* For ANTISPAM_NEED_SIGNATURE, NULL without: the defaults of
 	   antispam_signature and, unless NULL, of antispam_signature_regex. */
 	const char *signature_header, *signature_regex;

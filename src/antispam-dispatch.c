@@ -10,6 +10,8 @@
 #include "istream.h"
 #include "str.h"
 #include "str-sanitize.h"
+#include "time-util.h"
+#include "lib-event-private.h"
 #include "antispam-settings.h"
 #include "antispam-job.h"
 #include "antispam-backend.h"
@@ -76,21 +78,23 @@ static void dispatch_free(struct antispam_dispatch **_dispatch)
 	i_free(dispatch);
 }
 
+/* Dovecot's statistics take an event's age for its field duration. */
 static void
 send_event(const struct antispam_teacher *teacher, bool spam,
 	   enum antispam_result result, unsigned int duration_msecs)
 {
 	const char *class = class_name(spam), *outcome = result_names[result];
-	struct event_passthrough *e =
-		event_create_passthrough(teacher->event);
+	struct event *event = event_create(teacher->event);
 
-	e->set_name("antispam_lesson_finished");
-	e->add_str("class", class);
-	e->add_str("backend", teacher->backend->name);
-	e->add_str("outcome", outcome);
-	e->add_str("queued", "no");
-	e->add_int("duration", (intmax_t)duration_msecs * 1000);
-	e_debug(e->event(), "lesson finished: %s: %s", class, outcome);
+	timeval_sub_usecs(&event->tv_created,
+			  (long long)duration_msecs * 1000);
+	event_set_name(event, "antispam_lesson_finished");
+	event_add_str(event, "class", class);
+	event_add_str(event, "backend", teacher->backend->name);
+	event_add_str(event, "outcome", outcome);
+	event_add_str(event, "queued", "no");
+	e_debug(event, "lesson finished: %s: %s", class, outcome);
+	event_unref(&event);
 }
 
 static const char *describe_message(const struct antispam_job *job)

@@ -63,7 +63,8 @@
 	X(IGNORED, debug_target, NULL, NULL) \
 	X(IGNORED, verbose_debug, NULL, NULL) \
 	X(IGNORED, debug_prefix, NULL, NULL) \
-	X(IGNORED, skip_from_line, NULL, NULL)
+	X(IGNORED, skip_from_line, NULL, NULL) \
+	X(IGNORED, spam_keywords, NULL, NULL)
 
 /* Names that dovecot-antispam gave settings before: X(old, new). */
 #define ANTISPAM_OLD_SETTINGS(X) \

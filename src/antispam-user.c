@@ -33,11 +33,18 @@ static void antispam_user_deinit(struct mail_user *user)
 void antispam_user_lookup_home(struct mail_user *user,
 			       struct antispam_user *auser)
 {
-	const char *home;
-
-	if (auser->teacher.identity.home == NULL &&
-	    mail_user_get_home(user, &home) > 0)
-		auser->teacher.identity.home = home;
+	if (auser->home_looked_up)
+		return;
+	auser->home_looked_up = TRUE;
+	if (mail_user_get_home(user, &auser->teacher.identity.home) > 0)
+		return;
+	auser->teacher.identity.home = NULL;
+	if (auser->teacher.backend->runs_programs) {
+		e_warning(auser->teacher.event, "the user has no home "
+			  "directory: %s runs its program in / and without "
+			  "HOME; let userdb give one",
+			  auser->teacher.backend->name);
+	}
 }
 
 static const char *backend_unknown(const char *name)

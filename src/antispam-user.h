@@ -17,6 +17,7 @@ struct antispam_user {
 	   expression that took too long. */
 	bool overlap_logged:1;
 	bool regex_logged:1;
+	bool home_looked_up:1;
 };
 
 /* Hook mail_user_created: read the settings and switch training on, or say in
@@ -26,7 +27,8 @@ void antispam_user_created(struct mail_user *user);
 /* NULL = training is off for this user. */
 struct antispam_user *antispam_user_get(struct mail_user *user);
 
-/* Fill in teacher->identity.home, which may need a userdb lookup. */
+/* Fill in teacher->identity.home, which may need a userdb lookup; warn once if
+   there is none and the backend's programs would want it. */
 void antispam_user_lookup_home(struct mail_user *user,
 			       struct antispam_user *auser);
 

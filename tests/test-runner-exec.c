@@ -257,7 +257,7 @@ static void check_signal_late(void)
 static void test_runner_signals(void)
 {
 	struct sigaction action = { .sa_handler = alarm_handler }, old;
-	struct itimerval timer = { { 0, 5000 }, { 0, 5000 } };
+	struct itimerval timer = { { 0, 20000 }, { 0, 20000 } };
 	struct itimerval no_timer = { { 0, 0 }, { 0, 0 } };
 	unsigned char *data = make_data(5 * MB);
 	struct istream *input = i_stream_create_from_data(data, 5 * MB);

@@ -82,7 +82,7 @@ static int run(const struct mode *mode, int dir_fd, int pool_fd, char **names,
 
 	for (i = 0; i < count; i++) {
 		ssize_t size = mode->read ? load(pool_fd, names[i], true) :
-			sizes[i];
+					    sizes[i];
 
 		(void)snprintf(hidden, sizeof(hidden), "%s%s",
 			       mode->hide ? "." : "", names[i]);

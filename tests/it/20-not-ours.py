@@ -274,6 +274,45 @@ def others_append(d, c, folder):
     equal(d.lessons(), [], 'lessons')
 
 
+@test
+def wrong_settings():
+    """Only a user's IMAP session says what is wrong, once, also where it
+    meets other users' folders."""
+    with Dovecot('maildir', settings={'antispam_backend': 'nosuch'},
+                 everywhere=True, users={'alice': {}, 'bob': {}},
+                 plugins=['acl', 'lmtp'], extra=DELIVERY,
+                 namespaces=[Namespace('shared/', type='shared')],
+                 name='wrong settings') as d:
+        for folder in FOLDERS:
+            row(f'LMTP to {folder} with a wrong setting', lmtp, d,
+                '' if folder == 'INBOX' else f'+{folder}', 'a', folder)
+            row(f'dovecot-lda to {folder} with a wrong setting', lda, d, 'a',
+                folder, folder)
+        for args in (('save', '-u', 'bob', '-m', 'SPAM'),
+                     ('copy', '-u', 'bob', 'Work', 'mailbox', 'SPAM', 'all'),
+                     ('move', '-u', 'bob', 'Junk', 'mailbox', 'Work', 'all'),
+                     ('backup', '-u', 'bob',
+                      f'maildir:{d.home("bob")}/backup')):
+            row(f'doveadm {args[0]} with a wrong setting', silent, d, *args)
+        allow(d, f'{d.home("bob")}/mail/.SPAM')
+        row('a shared folder with a wrong setting', one_error, d)
+
+
+def silent(d, *args):
+    done = d.enter('doveadm', '-c', f'{d.dir}/dovecot.conf', *args,
+                   input=mail('a'))
+    equal((done.returncode, done.stderr), (0, b''), 'doveadm')
+    nothing_learned(d)
+
+
+def one_error(d):
+    with d.imap('alice') as c:
+        equal(c.append('Work', mail('a')).status, 'OK')
+        equal(c.copy(c.select('Work')[0], 'shared/bob/SPAM').status, 'OK')
+    equal(d.lessons(), [], 'lessons')
+    d.assert_log('antispam: ')
+
+
 NO_MOVES = [
     r'UID STORE 1:* +FLAGS (\Deleted $Junk $NotJunk)',
     r'UID STORE 1:* FLAGS.SILENT (Junk NonJunk)',

@@ -199,34 +199,56 @@ def runs_commands(reaver):
     os.unlink(marker)
 
 
+FORGED = 'sfid-20200101_000000_1_AA'
+NO_TEXT = 'Error: antispam: learn.spam. with crm114 failed: ' \
+    'mailreaver.crm has no text '
+
+
 def forged(d, reaver):
-    """It looks like an id, but mailreaver.crm does not know it."""
+    """It looks like an id, but mailreaver.crm does not know it: the sender's,
+    who must not be able to keep his spam where it is."""
     before = reaver.learned()
-    put(d, 'bob', mail('forged', PILLS, 'X-CRM114-CacheID: '
-                       'sfid-20200101_000000_1_AA\n'), folder='Trash')
+    uids = put(d, 'bob', mail('forged', PILLS,
+                              f'X-CRM114-CacheID: {FORGED}\n'), folder='Work')
     with d.imap('bob') as c:
         there = c.count('SPAM')
-        uid = c.select('Trash')[-1]
-        equal(c.copy(uid, 'Work').status, 'OK')
-        c.select('Work')
-        refused((c.move(c.uids(), 'SPAM'), len(c.uids()), c.count('SPAM')),
-                'UNAVAILABLE', 'could not be taught', 1, there)
-        c.do('UID STORE 1:* +FLAGS (\\Deleted)')
-        c.do('EXPUNGE')
+    accepted(move(d, 'bob', 'Work', 'SPAM', uids), 0, there + 1)
     equal(reaver.learned(), before, 'learned')
-    d.assert_log('Error: antispam: learn.spam. with crm114 failed: '
-                 'mailreaver.crm has no text sfid-20200101_000000_1_AA in its cache')
+    d.assert_log(f'{NO_TEXT}{FORGED} in its cache')
 
 
-def misplaced(d, reaver, user, why):
-    """Settings that make mailreaver.crm fail, though it exits with 0."""
+def forged_among(d, reaver):
+    """The others of the same command are learned."""
     before = reaver.learned()
-    put(d, user, reaver.deliver(mail(f'for {user}', PILLS)))
-    refused(move(d, user, 'INBOX', 'SPAM'), 'UNAVAILABLE',
+    good = [reaver.deliver(mail(f'among {i}', PILLS)) for i in range(3)]
+    bad = mail('among', PILLS, f'X-CRM114-CacheID: {FORGED}B\n')
+    put(d, 'ian', good[0], bad, *good[1:])
+    accepted(move(d, 'ian', 'INBOX', 'SPAM'), 0, 4)
+    equal(reaver.learned()[0] - before[0], {id_of(m) for m in good},
+          'learned')
+    d.assert_log(f'{NO_TEXT}{FORGED}B in its cache')
+    d.assert_log('ian.*' + LEARNED.format(3, 'spam'))
+
+
+def elsewhere(d, reaver):
+    """It looks for its cache where there is none: as if the id were unknown,
+    though it exits with 0."""
+    before = reaver.learned()
+    put(d, 'cat', reaver.deliver(mail('for cat', PILLS)))
+    accepted(move(d, 'cat', 'INBOX', 'SPAM'), 0, 1)
+    equal(reaver.learned(), before, 'learned')
+    d.assert_log(f'cat.*{NO_TEXT}sfid-.*antispam_crm_args = -u;')
+
+
+def misplaced(d, reaver):
+    """It does not find its rules, though it exits with 0."""
+    before = reaver.learned()
+    put(d, 'hal', reaver.deliver(mail('for hal', PILLS)))
+    refused(move(d, 'hal', 'INBOX', 'SPAM'), 'UNAVAILABLE',
             'could not be taught', 1, 0)
     equal(reaver.learned(), before, 'learned')
-    d.assert_log(r'<?' + user + r'.*Error: antispam: learn.spam. with crm114 '
-                 'failed: .*' + why)
+    d.assert_log('hal.*Error: antispam: learn.spam. with crm114 failed: .*'
+                 '--fileprefix= must be the directory of mailfilter.cf')
 
 
 def unwritable(d, reaver):
@@ -246,8 +268,8 @@ def unsigned(d):
     put(d, 'dan', mail('no id', PILLS))
     refused(move(d, 'dan', 'INBOX', 'SPAM'), 'CANNOT',
             'bears no mark of the spam filter', 1, 0)
-    d.assert_log('dan.*Error: antispam: refused, since crm114 can\'t learn a '
-                 'message that has no header X-CRM114-CacheID')
+    d.assert_log('dan.*Error: antispam: refused, since it has no header '
+                 'X-CRM114-CacheID .antispam_signature_missing = move lets')
 
 
 def unsigned_moved(d):
@@ -277,10 +299,11 @@ def crm114():
         'gil': {'antispam_crm_binary': '/bin/false'},
         'hal': {'antispam_crm_args':
                 '-u;@HOME@/.crm114;--fileprefix=@HOME@/.crm114'},
+        'ian': {},
     }
     with Dovecot(settings=CRM114, users=users, name='crm114') as d:
         reavers = {user: Reaver(d.home(user))
-                   for user in ('bob', 'cat', 'eve', 'hal')}
+                   for user in ('bob', 'cat', 'eve', 'hal', 'ian')}
         bob = reavers['bob']
         row('a misjudged message, to SPAM and back', misjudged, d, bob)
         row('six messages at once', many, d, bob)
@@ -291,10 +314,9 @@ def crm114():
             row(f'in the header: {value!r}', injected, d, bob, value)
         row('such a header does run a command', runs_commands, bob)
         row('an unknown id', forged, d, bob)
-        row('without -u', misplaced, d, reavers['cat'], 'cat',
-            'mailreaver.crm has no text sfid-.*antispam_crm_args = -u;')
-        row('--fileprefix without "/"', misplaced, d, reavers['hal'], 'hal',
-            '--fileprefix= must be the directory of mailfilter.cf')
+        row('an unknown id among others', forged_among, d, reavers['ian'])
+        row('without -u', elsewhere, d, reavers['cat'])
+        row('--fileprefix without "/"', misplaced, d, reavers['hal'])
         row('files that it may not write', unwritable, d, reavers['eve'])
         row('no id: error', unsigned, d)
         row('no id: move', unsigned_moved, d)
