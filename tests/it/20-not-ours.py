@@ -278,7 +278,8 @@ def others_append(d, c, folder):
 def wrong_settings():
     """Only a user's IMAP session says what is wrong, once, also where it
     meets other users' folders."""
-    with Dovecot('maildir', settings={'antispam_backend': 'nosuch'},
+    # Its paths are not set.
+    with Dovecot('maildir', settings={'antispam_backend': 'spool2dir'},
                  everywhere=True, users={'alice': {}, 'bob': {}},
                  plugins=['acl', 'lmtp'], extra=DELIVERY,
                  namespaces=[Namespace('shared/', type='shared')],

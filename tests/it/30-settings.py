@@ -144,6 +144,30 @@ def wrong_settings():
                 pattern)
 
 
+# In dovecot.conf itself.
+WRONG_FOR_ALL = [
+    (pipe(backend='nosuch'), r'antispam_backend = nosuch: .*pipe'),
+    (pipe(spam='yes'), r'antispam_spam = yes: .*a;b'),
+    (pipe(spam_regex='('), r'antispam_spam_regex = \(: .*paren'),
+    (pipe(timeout='soon'), 'antispam_timeout = soon: .*unit'),
+    (pipe(pipe_program='sendmail'), 'antispam_pipe_program = sendmail: '),
+]
+
+
+@test
+def wrong_for_all():
+    """It hurts nobody's mail: Dovecot starts, and IMAP works."""
+    for settings, pattern in WRONG_FOR_ALL:
+        name = f'wrong in dovecot.conf: {brief(settings)}'
+        row(name, wrong_in_conf, name, settings, pattern)
+
+
+def wrong_in_conf(name, settings, pattern):
+    with Dovecot('maildir', settings={**settings, 'antispam_unsure': 'Unsure'},
+                 name=name) as d:
+        wrong(d, 'bob', pattern)
+
+
 UNKNOWN = [
     ({'antispam_spamm': 'SPAM'}, 'antispam_spamm.*antispam_spam'),
     ({'antispam_pipe_programm_args': 'x'}, 'antispam_pipe_programm_args'),
