@@ -127,6 +127,29 @@ static bool is_user_command(const struct mail_save_context *ctx)
 		!(ctx->saving && ctx->copying_or_moving);
 }
 
+static void
+refuse(struct mail_storage *storage, enum mail_error error, const char *text)
+{
+	mail_storage_set_error(storage, error, text);
+	antispam_user_get(storage->user)->refused = TRUE;
+}
+
+/* imap's COPY keeps a pointer to the error's text while it commits the source
+   folder's transaction. That may replace the text by a copy of itself (the
+   index of the mailbox list does, 2.3.19 and 2.4.1), and the client would read
+   freed memory. So let the old one live on. */
+static void keep_error_text(struct mail_storage *storage)
+{
+	struct antispam_user *auser = antispam_user_get(storage->user);
+
+	if (!auser->refused || storage->error_string == NULL)
+		return;
+	auser->refused = FALSE;
+	i_free(auser->refused_text);
+	auser->refused_text = storage->error_string;
+	storage->error_string = i_strdup(auser->refused_text);
+}
+
 /* src: the folder that the message comes from, NULL = from the client. On DENY
    the storage's error is set. */
 static enum antispam_verdict
@@ -154,8 +177,7 @@ judge(struct mail_save_context *ctx, struct mailbox *src)
 	verdict = antispam_transition_judge(
 		&tr, auser->teacher.set->allow_append_to_spam, &reason);
 	if (verdict == ANTISPAM_VERDICT_DENY) {
-		mail_storage_set_error(dest->storage, MAIL_ERROR_NOTPOSSIBLE,
-				       reason);
+		refuse(dest->storage, MAIL_ERROR_NOTPOSSIBLE, reason);
 	}
 	return verdict;
 }
@@ -197,7 +219,7 @@ collect(struct mail_save_context *ctx, enum antispam_verdict verdict,
 			       transaction_get(t)->dispatch, &job, mail, input,
 			       &refusal);
 	if (ret < 0)
-		mail_storage_set_error(storage, refusal->error, refusal->text);
+		refuse(storage, refusal->error, refusal->text);
 	return ret;
 }
 
@@ -349,15 +371,16 @@ hook_transaction_commit(struct mailbox_transaction_context *t,
 	struct antispam_dispatch *dispatch = transaction_take(t);
 	int ret;
 
-	if (dispatch == NULL)
+	if (dispatch == NULL) {
+		keep_error_text(box->storage);
 		return abox->module_ctx.super.transaction_commit(t, changes_r);
+	}
 
 	if (antispam_dispatch_prepare(dispatch) < 0) {
 		abox->module_ctx.super.transaction_rollback(t);
 		/* the rollback may have set an error of its own */
-		mail_storage_set_error(box->storage,
-				       antispam_refusal_failed.error,
-				       antispam_refusal_failed.text);
+		refuse(box->storage, antispam_refusal_failed.error,
+		       antispam_refusal_failed.text);
 		antispam_dispatch_rollback(&dispatch);
 		return -1;
 	}

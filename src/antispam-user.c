@@ -27,6 +27,7 @@ static void antispam_user_deinit(struct mail_user *user)
 
 	antispam_folder_map_deinit(&auser->folders);
 	event_unref(&auser->teacher.event);
+	i_free(auser->refused_text);
 	auser->module_ctx.super.deinit(user);
 }
 

@@ -13,6 +13,10 @@ struct antispam_user {
 	struct antispam_folder_map *folders;
 	/* NULL unless the backend learns by signature. */
 	struct antispam_signature_rule *signature_rule;
+	/* A storage's error is a refusal of ours, and the text of the last such
+	   error that a storage has replaced. */
+	bool refused;
+	char *refused_text;
 	/* The log has been told of a folder in two classes, and of a regular
 	   expression that took too long. */
 	bool overlap_logged:1;
