@@ -35,11 +35,14 @@ enum value_type {
 	VALUE_IGNORED,
 };
 
+/* Without pointers, so that all processes share it: what has any is private to
+   each, and an idle session should cost little. */
 struct setting_def {
 	/* Without "antispam_". */
-	const char *name;
+	char name[40];
 	enum value_type type;
-	const char *def, *arg;
+	/* "" = none. */
+	char def[40], arg[88];
 	/* Of its field in struct antispam_settings. */
 	size_t offset;
 };
@@ -68,7 +71,7 @@ static const struct setting_def setting_defs[] = {
 #define OLD_SETTING(_old, _new) { #_old, #_new },
 static const struct {
 	/* Both without "antispam_". */
-	const char *old, *new;
+	char old[24], new[40];
 } old_settings[] = {
 	ANTISPAM_OLD_SETTINGS(OLD_SETTING)
 };
@@ -398,7 +401,7 @@ parse_setting(struct settings_parser *parser, const struct setting_def *def,
 			value = NULL;
 	}
 	if (value == NULL)
-		value = def->def;
+		value = *def->def == '\0' ? NULL : def->def;
 	return value == NULL ? 0 : parse_value(parser, value, error_r);
 }
 

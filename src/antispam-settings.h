@@ -2,8 +2,9 @@
 #define ANTISPAM_SETTINGS_H
 
 /* Every antispam_* setting, declared once: X(TYPE, name without "antispam_",
-   default, argument). Everything else that must know the settings (the parser,
-   the check for unknown names, 2.4's settings module) expands this list.
+   default, argument), where "" is none. Everything else that must know the
+   settings (the parser, the check for unknown names, 2.4's settings module)
+   expands this list.
 
    STR       one value; blanks around it trimmed, then %-expanded
    LIST      entries separated by ';', each trimmed, then %-expanded
@@ -17,54 +18,54 @@
    IGNORED   accepted from old configurations, without effect */
 #define ANTISPAM_SETTINGS(X) \
 	X(ENUM, backend, "", ANTISPAM_BACKEND_NAMES) \
-	X(LIST, spam, NULL, NULL) \
-	X(LIST, spam_pattern, NULL, NULL) \
-	X(LIST, spam_pattern_ignorecase, NULL, NULL) \
-	X(STR, spam_regex, NULL, NULL) \
-	X(LIST, trash, NULL, NULL) \
-	X(LIST, trash_pattern, NULL, NULL) \
-	X(LIST, trash_pattern_ignorecase, NULL, NULL) \
-	X(STR, trash_regex, NULL, NULL) \
-	X(LIST, unsure, NULL, NULL) \
-	X(LIST, unsure_pattern, NULL, NULL) \
-	X(LIST, unsure_pattern_ignorecase, NULL, NULL) \
-	X(STR, unsure_regex, NULL, NULL) \
+	X(LIST, spam, "", "") \
+	X(LIST, spam_pattern, "", "") \
+	X(LIST, spam_pattern_ignorecase, "", "") \
+	X(STR, spam_regex, "", "") \
+	X(LIST, trash, "", "") \
+	X(LIST, trash_pattern, "", "") \
+	X(LIST, trash_pattern_ignorecase, "", "") \
+	X(STR, trash_regex, "", "") \
+	X(LIST, unsure, "", "") \
+	X(LIST, unsure_pattern, "", "") \
+	X(LIST, unsure_pattern_ignorecase, "", "") \
+	X(STR, unsure_regex, "", "") \
 	X(ENUM, allow_append_to_spam, "no", "no:yes:quiet") \
-	X(STR, signature, NULL, NULL) \
+	X(STR, signature, "", "") \
 	X(ENUM, signature_missing, "error", "error:move") \
-	X(STR, signature_regex, NULL, NULL) \
+	X(STR, signature_regex, "", "") \
 	X(ENUM, training, "inline", "inline:queued") \
-	X(TIME, timeout, "60 s", NULL) \
-	X(UINT, max_parallel, "4", NULL) \
-	X(SIZE, max_size, "0", NULL) \
-	X(BOOL, log_lessons, "yes", NULL) \
-	X(STR, dspam_binary, "/usr/bin/dspam", NULL) \
-	X(LIST, dspam_args, NULL, NULL) \
-	X(LIST, dspam_env, NULL, NULL) \
-	X(STR, dspam_spam, "--class=spam", NULL) \
-	X(STR, dspam_notspam, "--class=innocent", NULL) \
-	X(STR, dspam_result_header, NULL, NULL) \
-	X(LIST, dspam_result_blacklist, NULL, NULL) \
-	X(STR, crm_binary, "/bin/false", NULL) \
-	X(LIST, crm_args, NULL, NULL) \
-	X(LIST, crm_env, NULL, NULL) \
-	X(STR, crm_spam, "--spam", NULL) \
-	X(STR, crm_notspam, "--good", NULL) \
-	X(STR, pipe_program, "/usr/sbin/sendmail", NULL) \
-	X(LIST, pipe_program_args, NULL, NULL) \
-	X(STR, pipe_program_spam_arg, NULL, NULL) \
-	X(STR, pipe_program_notspam_arg, NULL, NULL) \
-	X(LIST, pipe_program_spam_args, NULL, NULL) \
-	X(LIST, pipe_program_notspam_args, NULL, NULL) \
-	X(LIST, pipe_env, NULL, NULL) \
-	X(STR, pipe_tmpdir, "/tmp", NULL) \
-	X(TEMPLATE, spool2dir_spam, NULL, NULL) \
-	X(TEMPLATE, spool2dir_notspam, NULL, NULL) \
-	X(IGNORED, debug_target, NULL, NULL) \
-	X(IGNORED, verbose_debug, NULL, NULL) \
-	X(IGNORED, debug_prefix, NULL, NULL) \
-	X(IGNORED, skip_from_line, NULL, NULL) \
-	X(IGNORED, spam_keywords, NULL, NULL)
+	X(TIME, timeout, "60 s", "") \
+	X(UINT, max_parallel, "4", "") \
+	X(SIZE, max_size, "0", "") \
+	X(BOOL, log_lessons, "yes", "") \
+	X(STR, dspam_binary, "/usr/bin/dspam", "") \
+	X(LIST, dspam_args, "", "") \
+	X(LIST, dspam_env, "", "") \
+	X(STR, dspam_spam, "--class=spam", "") \
+	X(STR, dspam_notspam, "--class=innocent", "") \
+	X(STR, dspam_result_header, "", "") \
+	X(LIST, dspam_result_blacklist, "", "") \
+	X(STR, crm_binary, "/bin/false", "") \
+	X(LIST, crm_args, "", "") \
+	X(LIST, crm_env, "", "") \
+	X(STR, crm_spam, "--spam", "") \
+	X(STR, crm_notspam, "--good", "") \
+	X(STR, pipe_program, "/usr/sbin/sendmail", "") \
+	X(LIST, pipe_program_args, "", "") \
+	X(STR, pipe_program_spam_arg, "", "") \
+	X(STR, pipe_program_notspam_arg, "", "") \
+	X(LIST, pipe_program_spam_args, "", "") \
+	X(LIST, pipe_program_notspam_args, "", "") \
+	X(LIST, pipe_env, "", "") \
+	X(STR, pipe_tmpdir, "/tmp", "") \
+	X(TEMPLATE, spool2dir_spam, "", "") \
+	X(TEMPLATE, spool2dir_notspam, "", "") \
+	X(IGNORED, debug_target, "", "") \
+	X(IGNORED, verbose_debug, "", "") \
+	X(IGNORED, debug_prefix, "", "") \
+	X(IGNORED, skip_from_line, "", "") \
+	X(IGNORED, spam_keywords, "", "")
 
 /* Names that dovecot-antispam gave settings before: X(old, new). */
 #define ANTISPAM_OLD_SETTINGS(X) \

@@ -21,14 +21,25 @@ struct antispam_user *antispam_user_get(struct mail_user *user)
 	return MODULE_CONTEXT(user, antispam_user_module);
 }
 
-static void antispam_user_deinit(struct mail_user *user)
+static void antispam_user_free(struct antispam_user *auser)
 {
-	struct antispam_user *auser = antispam_user_get(user);
+	pool_t pool = auser->pool;
 
 	antispam_folder_map_deinit(&auser->folders);
 	event_unref(&auser->teacher.event);
 	i_free(auser->refused_text);
-	auser->module_ctx.super.deinit(user);
+	pool_unref(&pool);
+}
+
+static void antispam_user_deinit(struct mail_user *user)
+{
+	struct antispam_user *auser = antispam_user_get(user);
+	void (*super_deinit)(struct mail_user * user) =
+		auser->module_ctx.super.deinit;
+
+	/* mailboxes and transactions are gone by then */
+	super_deinit(user);
+	antispam_user_free(auser);
 }
 
 void antispam_user_lookup_home(struct mail_user *user,
@@ -42,8 +53,8 @@ void antispam_user_lookup_home(struct mail_user *user,
 	auser->teacher.identity.home = NULL;
 	if (auser->teacher.backend->runs_programs) {
 		e_warning(auser->teacher.event, "the user has no home "
-			  "directory: %s runs its program in / and without "
-			  "HOME; let userdb give one",
+						"directory: %s runs its program in / and without "
+						"HOME; let userdb give one",
 			  auser->teacher.backend->name);
 	}
 }
@@ -82,7 +93,8 @@ antispam_user_init(struct mail_user *user, struct antispam_user *auser,
 	struct antispam_teacher *teacher = &auser->teacher;
 	const char *const *warnings, *name, *warning = NULL;
 
-	if (antispam_compat_settings_get(user, &teacher->set, error_r) < 0)
+	if (antispam_compat_settings_get(user, auser->pool, &teacher->set,
+					 error_r) < 0)
 		return -1;
 	for (warnings = teacher->set->warnings; *warnings != NULL; warnings++)
 		e_warning(teacher->event, "%s", *warnings);
@@ -103,7 +115,7 @@ antispam_user_init(struct mail_user *user, struct antispam_user *auser,
 		return -1;
 	}
 	if (check_surroundings(teacher->set, error_r) < 0 ||
-	    teacher->backend->init(user->pool, teacher->set,
+	    teacher->backend->init(auser->pool, teacher->set,
 				   &teacher->backend_context, &warning,
 				   error_r) < 0)
 		return -1;
@@ -111,7 +123,7 @@ antispam_user_init(struct mail_user *user, struct antispam_user *auser,
 		e_warning(teacher->event, "%s", warning);
 	teacher->identity.username = user->username;
 	if ((teacher->backend->needs & ANTISPAM_NEED_SIGNATURE) != 0 &&
-	    antispam_signature_rule_init(user->pool, teacher->set,
+	    antispam_signature_rule_init(auser->pool, teacher->set,
 					 teacher->backend,
 					 &auser->signature_rule, error_r) < 0)
 		return -1;
@@ -126,6 +138,7 @@ void antispam_user_created(struct mail_user *user)
 	struct mail_user_vfuncs *v = user->vlast;
 	struct antispam_user *auser;
 	const char *error;
+	pool_t pool;
 	int ret;
 
 	/* Only what a user does over IMAP. Helper users exist for shared
@@ -133,7 +146,9 @@ void antispam_user_created(struct mail_user *user)
 	if (user->autocreated || strcmp(user->service, "imap") != 0)
 		return;
 
-	auser = p_new(user->pool, struct antispam_user, 1);
+	pool = pool_alloconly_create("antispam user", 2048);
+	auser = p_new(pool, struct antispam_user, 1);
+	auser->pool = pool;
 	auser->teacher.event = event_create(user->event);
 	event_set_append_log_prefix(auser->teacher.event, "antispam: ");
 	ret = antispam_user_init(user, auser, &error);
@@ -142,8 +157,7 @@ void antispam_user_created(struct mail_user *user)
 			"nothing is learned in this session: %s", error);
 	}
 	if (ret <= 0) {
-		antispam_folder_map_deinit(&auser->folders);
-		event_unref(&auser->teacher.event);
+		antispam_user_free(auser);
 		return;
 	}
 	auser->module_ctx.super = *v;

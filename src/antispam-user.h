@@ -9,6 +9,9 @@ struct antispam_folder_map;
 /* A user for whom training is on. */
 struct antispam_user {
 	union mail_user_module_context module_ctx;
+	/* All that belongs to this user's training. The user's own pool would
+	   grow by a block that is far bigger. */
+	pool_t pool;
 	struct antispam_teacher teacher;
 	struct antispam_folder_map *folders;
 	/* NULL unless the backend learns by signature. */

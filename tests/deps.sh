@@ -261,6 +261,8 @@ unpack_package() {
 	for deb in "$dir.deb"/*.deb; do
 		dpkg -x "$deb" "$dir.new" || return 1
 	done
+	# What lies there is nobody's set-user-ID program.
+	find "$dir.new" -type f -perm /6000 -exec chmod a-s {} +
 	rm -r "$dir.deb"
 	mv "$dir.new" "$dir"
 }

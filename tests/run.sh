@@ -272,7 +272,7 @@ esac
 mkdir -p "$log"
 rm -f "$log"/*.results
 scratch=
-make=${MAKE:-make}
+make="${MAKE:-make} BUILD=$BUILD"
 case ${MAKEFLAGS-} in
 *-j*) ;;
 *) make="$make -j$(nproc)" ;;

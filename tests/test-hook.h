@@ -54,7 +54,8 @@ test_expand(void *context ATTR_UNUSED, enum antispam_expand how ATTR_UNUSED,
 	return 0;
 }
 
-int antispam_compat_settings_get(struct mail_user *user,
+int antispam_compat_settings_get(struct mail_user *user ATTR_UNUSED,
+				 pool_t pool,
 				 const struct antispam_settings **set_r,
 				 const char **error_r)
 {
@@ -63,7 +64,7 @@ int antispam_compat_settings_get(struct mail_user *user,
 		.expand = test_expand,
 	};
 
-	return antispam_settings_parse(user->pool, &source, set_r, error_r);
+	return antispam_settings_parse(pool, &source, set_r, error_r);
 }
 
 static inline void hook_make_imap(struct mail_user *user)

@@ -108,7 +108,7 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 	return 0;
 }
 
-int antispam_compat_settings_get(struct mail_user *user,
+int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 				 const struct antispam_settings **set_r,
 				 const char **error_r)
 {
@@ -129,5 +129,5 @@ int antispam_compat_settings_get(struct mail_user *user,
 			return -1;
 		}
 	}
-	return antispam_settings_parse(user->pool, &source, set_r, error_r);
+	return antispam_settings_parse(pool, &source, set_r, error_r);
 }

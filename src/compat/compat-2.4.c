@@ -113,7 +113,7 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 	return t_var_expand(raw, &params, value_r, error_r);
 }
 
-int antispam_compat_settings_get(struct mail_user *user,
+int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 				 const struct antispam_settings **set_r,
 				 const char **error_r)
 {
@@ -136,7 +136,7 @@ int antispam_compat_settings_get(struct mail_user *user,
 			error);
 		return -1;
 	}
-	ret = antispam_settings_parse(user->pool, &source, set_r, error_r);
+	ret = antispam_settings_parse(pool, &source, set_r, error_r);
 	settings_free(compat.raw);
 	return ret;
 }

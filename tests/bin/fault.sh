@@ -46,7 +46,7 @@ exit_if_speech_is_failure() {
 
 note $$
 case ${dir##*/} in
-exits-1)
+exits-1*)
 	exit 1
 	;;
 exits-75)

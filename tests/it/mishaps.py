@@ -7,12 +7,15 @@ import signal
 import socket
 import time
 
-from faults import Peak, Program, Watched
+from faults import REFUSED, Peak, Program, Watched
 from harness import (MAIL_UID, alive, descendants, equal, read_stat,
                      wait_until)
 
 EXPUNGED = ('NO', 'EXPUNGEISSUED',
             'Some of the requested messages no longer exist')
+# What Dovecot itself says of each file in a folder that is gone.
+NO_TMP_FILE = (r'Error: unlink\(\S+/tmp/\S+\) failed: No such file or '
+               r'directory .*')
 
 
 def answer(reply):
@@ -57,6 +60,34 @@ def go(run):
     """Let fault.sh go on."""
     with open(run.path('go'), 'wb'):
         pass
+
+
+# Other commands than COPY and MOVE, and other settings
+
+def appends(run):
+    """All in one command."""
+    before = run.all_contents()
+    reply = run.c.append('SPAM', *run.messages)
+    equal(answer(reply), REFUSED)
+    run.c.do('NOOP')
+    assert_untouched(run, before)
+    assert_taught(run, 0)
+    run.expect(run.failed(run.fault.why, 'APPEND'))
+
+
+def fails_in_parallel(run):
+    """Which ones are taught, and how many run at the same time, may differ;
+    that two are taught, and that the rest is not started, does not."""
+    before = run.all_contents()
+    reply = run.c.move(everything(run), 'SPAM')
+    equal(answer(reply), REFUSED)
+    assert_untouched(run, before)
+    equal(len(run.lessons()), 2, 'lessons')
+    # Three more than those that were taught run at the first failure.
+    if run.starts() > 2 + 4:
+        raise AssertionError(f'{run.starts()} programs were started')
+    run.expect_some(run.failed(run.fault.why, r'UID \d+ of Work'))
+    run.expect(run.in_vain(2))
 
 
 # The storage refuses
@@ -160,10 +191,23 @@ def destination_deleted_meanwhile(run):
     run.c.do('NOOP')
     equal(run.contents('Work'), before, 'source')
     assert_taught(run, len(run.messages))
-    # Dovecot itself, for its own temporary files
-    run.expect(*[r'Error: unlink\(\S+/tmp/\S+\) failed: No such file or '
-                 r'directory .*'] * len(run.messages))
+    run.expect_some(NO_TMP_FILE)
     run.expect(run.in_vain(len(run.messages)))
+
+
+def destination_deleted_while_spooling(run):
+    before = run.contents('Work')
+    with run.d.imap(run.user) as other:
+        other.create('Doomed')
+        with run.command('move') as reply:
+            stop_with_hidden_file(run)
+            other.do('DELETE', 'Doomed')
+            run.watched.kill(signal.SIGCONT)
+            reply = reply.result()
+        equal(reply.status, 'NO', str(reply))
+    equal(run.contents('Work'), before, 'source')
+    assert_taught(run, 0)
+    run.expect_some(NO_TMP_FILE)
 
 
 # The client goes

@@ -61,7 +61,7 @@ def make_lib(lib, real, plugins):
         links.pop(os.path.normpath(f'{place}/{name}'), None)
     for plugin, (package, file) in PACKAGES.items():
         if plugin in plugins and not os.path.exists(f'{LIBDIR}/{file}'):
-            base = unpacked(package)
+            base = unpacked(package) + LIBDIR
             copies.update(_below(base, base))
     copies.update(built_files())
     for name in list(links) + list(copies):
@@ -85,11 +85,26 @@ def _below(base, shown):
 
 
 def unpacked(package):
-    """What a package has of LIBDIR; it is not installed for that."""
+    """The root of what a package has; it is not installed for that."""
     done = subprocess.run(
         ['sh', f'{ROOT}/tests/deps.sh', 'unpack', package], text=True,
         capture_output=True, env={**os.environ, 'BUILD': BUILD})
     if done.returncode != 0:
         raise Skip(f'{package} can not be had: '
                    + done.stderr.strip().replace('\n', ' '))
-    return f'{BUILD}/pkg/{package}{LIBDIR}'
+    return f'{BUILD}/pkg/{package}'
+
+
+def copy_program(package, program, directory):
+    """Copy a package's program ("usr/bin/x") and the libraries that came with
+    it to a new directory, which the mail's uid can reach. Returns its path; it
+    needs LD_LIBRARY_PATH=directory."""
+    base = unpacked(package)
+    os.makedirs(directory)
+    for name, path in _below(base, base).items():
+        if name == program or '.so' in os.path.basename(name):
+            shutil.copy(path, directory, follow_symlinks=False)
+    copy = os.path.join(directory, os.path.basename(program))
+    # Not set-user-ID: it would be root's, and not take our libraries.
+    os.chmod(copy, 0o755)
+    return copy
