@@ -62,7 +62,7 @@ collect_unreadable(struct antispam_dispatch *dispatch,
 		return 0;
 	why = mailbox_get_last_internal_error(mail->box, NULL);
 	input = i_stream_create_error_str(EIO, "%s", why);
-	ret = antispam_dispatch_add(dispatch, job, input);
+	ret = antispam_dispatch_add(dispatch, job, input, FALSE);
 	i_stream_unref(&input);
 	return ret;
 }
@@ -129,11 +129,12 @@ collect_signature(const struct antispam_user *auser,
 int antispam_collect(const struct antispam_user *auser,
 		     struct antispam_dispatch *dispatch,
 		     const struct antispam_job *src, struct mail *mail,
-		     struct istream *input,
+		     bool captured,
 		     const struct antispam_refusal **refusal_r)
 {
 	const enum antispam_need needs = auser->teacher.backend->needs;
 	struct antispam_job job = *src;
+	struct istream *input = NULL;
 	int ret;
 
 	if ((needs & ANTISPAM_NEED_SIGNATURE) != 0) {
@@ -142,15 +143,13 @@ int antispam_collect(const struct antispam_user *auser,
 		if (ret <= 0)
 			return ret;
 	}
-	if ((needs & ANTISPAM_NEED_MESSAGE) == 0)
-		input = NULL;
-	else if (input == NULL) {
+	if ((needs & ANTISPAM_NEED_MESSAGE) != 0 && !captured) {
 		if (mail_get_stream_because(mail, NULL, NULL, "antispam",
 					    &input) < 0)
 			return collect_unreadable(dispatch, &job, mail);
 	}
 
-	ret = antispam_dispatch_add(dispatch, &job, input);
+	ret = antispam_dispatch_add(dispatch, &job, input, captured);
 	if (ret < 0)
 		*refusal_r = &antispam_refusal_failed;
 	return ret;

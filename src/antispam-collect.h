@@ -4,7 +4,6 @@
 #include "mail-error.h"
 
 struct mail;
-struct istream;
 struct antispam_user;
 struct antispam_dispatch;
 struct antispam_job;
@@ -21,15 +20,15 @@ extern const struct antispam_refusal antispam_refusal_failed;
 
 /* Read of a message what the user's backend wants to know, and keep it in
    dispatch for learning. job gives spam, folder and origin. mail is the
-   message, whose header can be read; input its contents, or NULL if they can
-   be read from mail.
+   message, whose header can be read; and its contents, unless dispatch has
+   captured them.
 
    Returns 1; 0 if it is not to be learned, but may be moved; -1 and *refusal_r
    if the transaction must be refused. */
 int antispam_collect(const struct antispam_user *auser,
 		     struct antispam_dispatch *dispatch,
 		     const struct antispam_job *job, struct mail *mail,
-		     struct istream *input,
+		     bool captured,
 		     const struct antispam_refusal **refusal_r);
 
 #endif

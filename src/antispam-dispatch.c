@@ -6,7 +6,6 @@
    complete, since it may still be rolled back. */
 
 #include "lib.h"
-#include "iostream-temp.h"
 #include "istream.h"
 #include "str.h"
 #include "str-sanitize.h"
@@ -20,8 +19,6 @@
 /* A backend that can take lessons back gets them when this many bytes of
    messages are in memory. */
 #define DISPATCH_EARLY_BYTES (ANTISPAM_JOB_MEMORY_MAX / 2)
-/* A message that is appended is kept in memory up to this. */
-#define DISPATCH_TEMP_BYTES (64 * 1024)
 /* Folder names in log lines are cut here, in bytes. */
 #define DISPATCH_NAME_MAX 200
 
@@ -227,27 +224,67 @@ static int dispatch_learn(struct antispam_dispatch *dispatch)
 	return 0;
 }
 
+/* Let a backend that can take it back learn what fills the memory. */
+static int dispatch_make_room(struct antispam_dispatch *dispatch)
+{
+	if (dispatch->teacher->backend->rollback == NULL ||
+	    antispam_job_list_memory(dispatch->jobs) <= DISPATCH_EARLY_BYTES)
+		return 0;
+	return dispatch_learn(dispatch);
+}
+
+int antispam_dispatch_capture_begin(struct antispam_dispatch *dispatch)
+{
+	if (dispatch_make_room(dispatch) < 0)
+		return -1;
+	antispam_job_list_begin(dispatch->jobs,
+				dispatch->teacher->set->max_size);
+	return 0;
+}
+
+void antispam_dispatch_capture(void *context, const void *data, size_t size)
+{
+	struct antispam_dispatch *dispatch = context;
+
+	antispam_job_list_append(dispatch->jobs, data, size);
+}
+
+void antispam_dispatch_capture_cancel(struct antispam_dispatch *dispatch)
+{
+	antispam_job_list_cancel(dispatch->jobs);
+}
+
+static int
+dispatch_keep(struct antispam_dispatch *dispatch,
+	      const struct antispam_job *job, struct istream *input,
+	      bool captured, const char **error_r)
+{
+	if (captured)
+		return antispam_job_list_finish(dispatch->jobs, job, error_r);
+	return antispam_job_list_add(dispatch->jobs, job, input,
+				     dispatch->teacher->set->max_size,
+				     error_r);
+}
+
 int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			  const struct antispam_job *job,
-			  struct istream *input)
+			  struct istream *input, bool captured)
 {
 	const struct antispam_teacher *teacher = dispatch->teacher;
 	const char *error;
 	int ret;
 
-	if (teacher->backend->rollback != NULL &&
-	    antispam_job_list_memory(dispatch->jobs) > DISPATCH_EARLY_BYTES &&
-	    dispatch_learn(dispatch) < 0)
+	if (!captured && dispatch_make_room(dispatch) < 0)
 		return -1;
 
-	ret = antispam_job_list_add(dispatch->jobs, job, input,
-				    teacher->set->max_size, &error);
+	ret = dispatch_keep(dispatch, job, input, captured, &error);
 	if (ret == 0) {
 		dispatch->too_big++;
-		e_debug(teacher->event, "%s is bigger than antispam_max_size, "
-					"not learned",
-			str_sanitize(job->origin, DISPATCH_NAME_MAX));
-	} else if (ret < 0 && input->stream_errno != 0) {
+		e_debug(teacher->event,
+			"not learned, since it is bigger than "
+			"antispam_max_size %s",
+			describe_message(job));
+	} else if (ret < 0 && input != NULL && input->stream_errno != 0) {
 		/* no filter's fault: it is moved all the same */
 		log_failure(teacher, job, error);
 		send_event(teacher, job->spam, ANTISPAM_BROKEN, 0);
@@ -282,16 +319,6 @@ void antispam_dispatch_refuse(struct antispam_dispatch *dispatch,
 {
 	e_error(dispatch->teacher->event, "refused, since %s %s", why,
 		describe_message(job));
-}
-
-struct ostream *antispam_dispatch_temp(struct antispam_dispatch *dispatch)
-{
-	const struct antispam_teacher *teacher = dispatch->teacher;
-	const char *dir = teacher->backend->tmpdir(teacher->backend_context);
-
-	return iostream_temp_create_sized(
-		t_strconcat(dir, "/antispam-", NULL), 0, "antispam",
-		DISPATCH_TEMP_BYTES);
 }
 
 void antispam_dispatch_drop_last(struct antispam_dispatch *dispatch)

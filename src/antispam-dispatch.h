@@ -36,7 +36,7 @@ antispam_dispatch_begin(const struct antispam_teacher *teacher,
    transaction must be refused. */
 int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			  const struct antispam_job *job,
-			  struct istream *input);
+			  struct istream *input, bool captured);
 /* The message is not learned, for a reason that lies in it, and may be moved:
    it is counted, and the reason logged; as a warning, if warn is set, once a
    transaction. */
@@ -47,9 +47,13 @@ void antispam_dispatch_decline(struct antispam_dispatch *dispatch,
 void antispam_dispatch_refuse(struct antispam_dispatch *dispatch,
 			      const struct antispam_job *job, const char *why);
 
-/* A stream that keeps a message until it is complete: some of it in memory,
-   the rest in a temporary file where the backend wants those. */
-struct ostream *antispam_dispatch_temp(struct antispam_dispatch *dispatch);
+/* For a message that comes in pieces: begin, show each piece, and either
+   cancel, or add it with input NULL and captured set. begin returns 0, or -1 as
+   antispam_dispatch_add() does. */
+int antispam_dispatch_capture_begin(struct antispam_dispatch *dispatch);
+void antispam_dispatch_capture(void *dispatch, const void *data, size_t size);
+void antispam_dispatch_capture_cancel(struct antispam_dispatch *dispatch);
+
 /* The storage did not take the message that was added last (1 was
    returned). */
 void antispam_dispatch_drop_last(struct antispam_dispatch *dispatch);

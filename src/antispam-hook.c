@@ -6,10 +6,8 @@
    has committed. */
 
 #include "lib.h"
-#include "iostream-temp.h"
 #include "istream.h"
 #include "istream-crlf.h"
-#include "ostream.h"
 #include "module-context.h"
 #include "str-sanitize.h"
 #include "mail-namespace.h"
@@ -42,9 +40,8 @@ struct antispam_mailbox {
 struct antispam_transaction {
 	union mailbox_transaction_module_context module_ctx;
 	struct antispam_dispatch *dispatch;
-	/* The message that is being appended, as far as the storage has read
-	   it; NULL between messages. */
-	struct ostream *capture;
+	/* dispatch captures the message that is being appended. */
+	bool capturing:1;
 };
 
 static MODULE_CONTEXT_DEFINE_INIT(antispam_storage_module,
@@ -203,7 +200,7 @@ transaction_get(struct mailbox_transaction_context *t)
    error set. */
 static int
 collect(struct mail_save_context *ctx, enum antispam_verdict verdict,
-	struct mail *mail, const char *origin, struct istream *input)
+	struct mail *mail, const char *origin, bool captured)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct mail_storage *storage = t->box->storage;
@@ -212,11 +209,12 @@ collect(struct mail_save_context *ctx, enum antispam_verdict verdict,
 		.folder = t->box->vname,
 		.origin = origin,
 	};
+	const struct antispam_user *auser = antispam_user_get(storage->user);
+	struct antispam_dispatch *dispatch = transaction_get(t)->dispatch;
 	const struct antispam_refusal *refusal;
 	int ret;
 
-	ret = antispam_collect(antispam_user_get(storage->user),
-			       transaction_get(t)->dispatch, &job, mail, input,
+	ret = antispam_collect(auser, dispatch, &job, mail, captured,
 			       &refusal);
 	if (ret < 0)
 		refuse(storage, refusal->error, refusal->text);
@@ -240,7 +238,7 @@ static int hook_copy(struct mail_save_context *ctx, struct mail *mail)
 	/* The message is read before the storage copies it: mbox can't read it
 	   afterwards. */
 	if (verdict != ANTISPAM_VERDICT_DENY)
-		ret = collect(ctx, verdict, mail, describe_mail(mail), NULL);
+		ret = collect(ctx, verdict, mail, describe_mail(mail), FALSE);
 	if (ret < 0) {
 		mailbox_save_cancel(&ctx);
 		return -1;
@@ -265,26 +263,41 @@ static bool backend_needs_message(struct mail_save_context *ctx)
 }
 
 /* A message that is appended can't be read back from every storage before it
-   is committed (mbox). So we keep what the storage reads. Returns the stream
-   for the storage, with the line ends that it is going to store. */
-static struct istream *
-capture_begin(struct mail_save_context *ctx, struct istream *input)
+   is committed (mbox). So we keep what the storage reads. *input is replaced by
+   the stream for the storage, with the line ends that it is going to store;
+   the caller unrefs it. Returns 0, or -1 with the storage's error set. */
+static int
+capture_begin(struct mail_save_context *ctx, struct istream **input)
 {
 	struct mail_storage *storage = ctx->transaction->box->storage;
 	struct antispam_transaction *at = transaction_get(ctx->transaction);
-	struct istream *stored, *captured;
+	struct istream *stored;
 
-	o_stream_destroy(&at->capture);
-	at->capture = antispam_dispatch_temp(at->dispatch);
-	o_stream_set_no_error_handling(at->capture, TRUE);
+	if (antispam_dispatch_capture_begin(at->dispatch) < 0) {
+		refuse(storage, antispam_refusal_failed.error,
+		       antispam_refusal_failed.text);
+		return -1;
+	}
+	at->capturing = TRUE;
 	/* no other storage knows mail_save_crlf */
 	stored = storage->set->mail_save_crlf &&
 			strcmp(storage->name, MAILDIR_NAME) == 0 ?
-		i_stream_create_crlf(input) :
-		i_stream_create_lf(input);
-	captured = antispam_istream_create_capture(stored, at->capture);
+		i_stream_create_crlf(*input) :
+		i_stream_create_lf(*input);
+	*input = antispam_istream_create_capture(
+		stored, antispam_dispatch_capture, at->dispatch);
 	i_stream_unref(&stored);
-	return captured;
+	return 0;
+}
+
+static void capture_cancel(struct mailbox_transaction_context *t)
+{
+	struct antispam_transaction *at = ANTISPAM_CONTEXT(t);
+
+	if (at == NULL || !at->capturing)
+		return;
+	at->capturing = FALSE;
+	antispam_dispatch_capture_cancel(at->dispatch);
 }
 
 static int hook_save_begin(struct mail_save_context *ctx, struct istream *input)
@@ -301,7 +314,8 @@ static int hook_save_begin(struct mail_save_context *ctx, struct istream *input)
 		return -1;
 	if (!backend_needs_message(ctx))
 		return abox->module_ctx.super.save_begin(ctx, input);
-	input = capture_begin(ctx, input);
+	if (capture_begin(ctx, &input) < 0)
+		return -1;
 	ret = abox->module_ctx.super.save_begin(ctx, input);
 	i_stream_unref(&input);
 	return ret;
@@ -311,20 +325,18 @@ static void hook_save_cancel(struct mail_save_context *ctx)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(t->box);
-	struct antispam_transaction *at = ANTISPAM_CONTEXT(t);
 
 	abox->module_ctx.super.save_cancel(ctx);
-	if (at != NULL)
-		o_stream_destroy(&at->capture);
+	capture_cancel(t);
 }
 
 static int hook_save_finish(struct mail_save_context *ctx)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(t->box);
-	struct antispam_transaction *at = ANTISPAM_CONTEXT(t);
 	enum antispam_verdict verdict = ANTISPAM_VERDICT_NONE;
-	struct istream *input = NULL;
+	struct antispam_transaction *at;
+	bool captured;
 	int ret;
 
 	if (!ctx->copying_via_save)
@@ -332,17 +344,16 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	ret = abox->module_ctx.super.save_finish(ctx);
 	if (verdict == ANTISPAM_VERDICT_NONE)
 		return ret;
-	if (ret == 0) {
-		if (at != NULL && at->capture != NULL) {
-			input = iostream_temp_finish(&at->capture,
-						     IO_BLOCK_SIZE);
-		}
-		ret = collect(ctx, verdict, ctx->dest_mail, "APPEND", input);
-		i_stream_unref(&input);
-	} else if (at != NULL) {
-		o_stream_destroy(&at->capture);
+	if (ret < 0) {
+		capture_cancel(t);
+		return -1;
 	}
-	return ret < 0 ? -1 : 0;
+	at = transaction_get(t);
+	captured = at->capturing;
+	at->capturing = FALSE;
+	return collect(ctx, verdict, ctx->dest_mail, "APPEND", captured) < 0 ?
+		-1 :
+		0;
 }
 
 /* Returns the dispatch, or NULL if the transaction has none, and forgets our
@@ -356,7 +367,6 @@ transaction_take(struct mailbox_transaction_context *t)
 	if (at == NULL)
 		return NULL;
 	dispatch = at->dispatch;
-	o_stream_destroy(&at->capture);
 	MODULE_CONTEXT_UNSET(t, antispam_storage_module);
 	i_free(at);
 	return dispatch;

@@ -22,6 +22,9 @@
 
 /* Read this much at a time from the temporary file. */
 #define JOB_READ_SIZE (16 * 1024)
+/* A From_ line does not count against a limit of size: so many bytes beyond it
+   nothing more is worth keeping. */
+#define JOB_FROM_LINE_MAX 1024
 
 struct antispam_job_list {
 	pool_t pool;
@@ -34,6 +37,11 @@ struct antispam_job_list {
 	int fd;
 	uoff_t file_size;
 	buffer_t *buf;
+
+	/* The message that was begun: where it starts, how much of it there
+	   is, kept or not, and why it can't be kept. */
+	uoff_t begun, begun_size, max_size;
+	char *begun_error;
 };
 
 struct antispam_job_list *antispam_job_list_create(const char *tmpdir)
@@ -58,6 +66,7 @@ void antispam_job_list_destroy(struct antispam_job_list **_list)
 	*_list = NULL;
 	i_close_fd(&list->fd);
 	buffer_free(&list->buf);
+	i_free(list->begun_error);
 	array_free(&list->jobs);
 	pool_unref(&list->pool);
 	i_free(list->tmpdir);
@@ -124,8 +133,8 @@ static void store_truncate(struct antispam_job_list *list, uoff_t size)
 }
 
 static int
-store_append(struct antispam_job_list *list, const unsigned char *data,
-	     size_t size, const char **error_r)
+store_write(struct antispam_job_list *list, const unsigned char *data,
+	    size_t size, const char **error_r)
 {
 	size_t room;
 
@@ -141,75 +150,149 @@ store_append(struct antispam_job_list *list, const unsigned char *data,
 	return 0;
 }
 
-/* Skip a first line that begins with "From ": mbox's own, which no filter
-   should see. */
-static void skip_from_line(struct istream *input)
+/* Read what lies at offset, up to size bytes, without waiting for more. Returns
+   how much there is; 0 also if the file can't be read. */
+static size_t
+store_peek(const struct antispam_job_list *list, uoff_t offset, void *data,
+	   size_t size)
 {
-	const unsigned char *data, *lf;
+	size_t skip;
+	ssize_t ret;
+
+	if (offset < list->file_size) {
+		size = I_MIN(size, list->file_size - offset);
+		ret = pread(list->fd, data, size, offset);
+		return ret < 0 ? 0 : ret;
+	}
+	skip = I_MIN(offset - list->file_size, list->buf->used);
+	size = I_MIN(size, list->buf->used - skip);
+	memcpy(data, CONST_PTR_OFFSET(list->buf->data, skip), size);
+	return size;
+}
+
+/* Does the store hold these bytes at offset? */
+static bool
+store_begins(const struct antispam_job_list *list, uoff_t offset,
+	     const char *text)
+{
+	char c;
+
+	for (; *text != '\0'; text++, offset++) {
+		if (store_peek(list, offset, &c, 1) == 0 || c != *text)
+			return FALSE;
+	}
+	return TRUE;
+}
+
+/* Where the message at offset begins, without a first line that begins with
+   "From ": that is mbox's own, and no filter should see it. */
+static uoff_t
+skip_from_line(const struct antispam_job_list *list, uoff_t offset)
+{
+	char data[256];
+	const char *lf;
 	size_t size;
 
-	if (i_stream_read_bytes(input, &data, &size, 5) <= 0 ||
-	    memcmp(data, "From ", 5) != 0)
-		return;
-	while (i_stream_read_more(input, &data, &size) > 0) {
+	if (!store_begins(list, offset, "From "))
+		return offset;
+	while ((size = store_peek(list, offset, data, sizeof(data))) > 0) {
 		lf = memchr(data, '\n', size);
 		if (lf != NULL)
-			size = lf - data + 1;
-		i_stream_skip(input, size);
-		if (lf != NULL)
-			return;
+			return offset + (lf - data) + 1;
+		offset += size;
 	}
+	return offset;
 }
 
-static int
-store_add(struct antispam_job_list *list, struct istream *input,
-	  uoff_t max_size, const char **error_r)
+void antispam_job_list_begin(struct antispam_job_list *list, uoff_t max_size)
 {
-	const uoff_t start = store_size(list);
-	const unsigned char *data;
-	size_t size;
-
-	skip_from_line(input);
-	while (i_stream_read_more(input, &data, &size) > 0) {
-		if (store_append(list, data, size, error_r) < 0)
-			return -1;
-		i_stream_skip(input, size);
-		if (max_size > 0 && store_size(list) - start > max_size)
-			return 0;
-	}
-	if (input->stream_errno != 0) {
-		*error_r = t_strdup_printf("can't read the message: %s",
-					   i_stream_get_error(input));
-		return -1;
-	}
-	return 1;
+	i_free(list->begun_error);
+	list->begun = store_size(list);
+	list->begun_size = 0;
+	list->max_size = max_size;
 }
 
-int antispam_job_list_add(struct antispam_job_list *list,
-			  const struct antispam_job *src,
-			  struct istream *input, uoff_t max_size,
-			  const char **error_r)
+void antispam_job_list_append(struct antispam_job_list *list, const void *data,
+			      size_t size)
 {
-	const uoff_t start = store_size(list);
-	struct antispam_job *job;
-	int ret;
+	const char *error;
 
-	if (input != NULL) {
-		ret = store_add(list, input, max_size, error_r);
-		if (ret <= 0) {
-			store_truncate(list, start);
-			return ret;
-		}
-	}
-	job = array_append_space(&list->jobs);
+	list->begun_size += size;
+	if (list->begun_error != NULL ||
+	    (list->max_size > 0 &&
+	     list->begun_size > list->max_size + JOB_FROM_LINE_MAX))
+		return;
+	T_BEGIN {
+		if (store_write(list, data, size, &error) < 0)
+			list->begun_error = i_strdup(error);
+	} T_END;
+}
+
+void antispam_job_list_cancel(struct antispam_job_list *list)
+{
+	i_free(list->begun_error);
+	store_truncate(list, list->begun);
+}
+
+static void
+list_push(struct antispam_job_list *list, const struct antispam_job *src,
+	  uoff_t offset)
+{
+	struct antispam_job *job = array_append_space(&list->jobs);
+
 	job->idx = list->next_idx++;
 	job->spam = src->spam;
 	job->folder = p_strdup(list->pool, src->folder);
 	job->origin = p_strdup(list->pool, src->origin);
 	job->signature = p_strdup(list->pool, src->signature);
-	job->offset = start;
-	job->size = store_size(list) - start;
+	job->offset = offset;
+	job->size = store_size(list) - offset;
+}
+
+int antispam_job_list_finish(struct antispam_job_list *list,
+			     const struct antispam_job *job,
+			     const char **error_r)
+{
+	uoff_t offset, size;
+
+	if (list->begun_error != NULL) {
+		*error_r = t_strdup(list->begun_error);
+		antispam_job_list_cancel(list);
+		return -1;
+	}
+	offset = skip_from_line(list, list->begun);
+	size = list->begun_size - (offset - list->begun);
+	if (list->max_size > 0 && size > list->max_size) {
+		antispam_job_list_cancel(list);
+		return 0;
+	}
+	list_push(list, job, offset);
 	return 1;
+}
+
+int antispam_job_list_add(struct antispam_job_list *list,
+			  const struct antispam_job *job,
+			  struct istream *input, uoff_t max_size,
+			  const char **error_r)
+{
+	const unsigned char *data;
+	size_t size;
+
+	antispam_job_list_begin(list, max_size);
+	if (input == NULL)
+		return antispam_job_list_finish(list, job, error_r);
+
+	while (i_stream_read_more(input, &data, &size) > 0) {
+		antispam_job_list_append(list, data, size);
+		i_stream_skip(input, size);
+	}
+	if (input->stream_errno != 0) {
+		*error_r = t_strdup_printf("can't read the message: %s",
+					   i_stream_get_error(input));
+		antispam_job_list_cancel(list);
+		return -1;
+	}
+	return antispam_job_list_finish(list, job, error_r);
 }
 
 void antispam_job_list_drop_last(struct antispam_job_list *list)

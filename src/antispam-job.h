@@ -35,13 +35,25 @@ struct antispam_job_list *antispam_job_list_create(const char *tmpdir);
 /* Forget all, messages included. NULL is fine. */
 void antispam_job_list_destroy(struct antispam_job_list **list);
 
-/* Add a job like *job, of which the list copies spam and the strings, and,
-   unless input is NULL, a copy of the message that input holds from its
-   current offset to its end, without a From_ line.
+/* A message comes in pieces: begin, append each, and either finish or cancel.
+   What is more than max_size bytes (0 = no limit) is not kept. A failure to
+   write is remembered for finish. */
+void antispam_job_list_begin(struct antispam_job_list *list, uoff_t max_size);
+void antispam_job_list_append(struct antispam_job_list *list, const void *data,
+			      size_t size);
+/* Forget the message that was begun. */
+void antispam_job_list_cancel(struct antispam_job_list *list);
+/* Add a job like *job, of which the list copies spam and the strings, for the
+   message that was begun; a From_ line is dropped. Returns 1; 0 if the message
+   is too big and -1 and *error_r (data stack) if it could not be kept: nothing
+   was added. */
+int antispam_job_list_finish(struct antispam_job_list *list,
+			     const struct antispam_job *job,
+			     const char **error_r);
 
-   Returns 1; 0 if the message is bigger than max_size bytes (0 = no limit) and
-   -1 and *error_r (data stack) if it could not be read or kept: nothing was
-   added. input->stream_errno tells a failure to read from one to write. */
+/* All of that at once, for the message that input holds from its current
+   offset to its end; NULL = the job needs none. input->stream_errno tells a
+   failure to read from one to write. */
 int antispam_job_list_add(struct antispam_job_list *list,
 			  const struct antispam_job *job,
 			  struct istream *input, uoff_t max_size,

@@ -213,6 +213,41 @@ parse_str(struct settings_parser *parser, const char *value,
 			     error_r);
 }
 
+/* A LIST that holds names of folders, or patterns of them. */
+static bool setting_is_folder_list(const struct setting_def *def)
+{
+	return antispam_compat_begins(def->name, "spam") ||
+		antispam_compat_begins(def->name, "trash") ||
+		antispam_compat_begins(def->name, "unsure");
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* The entry is words, as Dovecot 2.4 has them in lists of its own: "A" "B", of
+   which it takes the outer quotes away, or A \Junk. An argument may hold what
+   a name does not. */
+static bool entry_is_words(const struct setting_def *def, const char *entry)
+{
+	const char *p = strchr(entry, '"');
+
+	/* the first one closes, so the one that opened is gone */
+	if (p != NULL && p != entry && !is_blank(p[-1]) &&
+	    (p[1] == '\0' || is_blank(p[1])))
+		return TRUE;
+	if (!setting_is_folder_list(def))
+		return FALSE;
+	/* it begins with no blank */
+	for (p = entry; *p != '\0'; p++) {
+		if (is_blank(*p) &&
+		    (p[-1] == '"' || p[1] == '"' || p[1] == '\\'))
+			return TRUE;
+	}
+	return FALSE;
+}
+
 static int
 parse_list(struct settings_parser *parser, const char *value,
 	   const char *const **list_r, const char **error_r)
@@ -230,6 +265,11 @@ parse_list(struct settings_parser *parser, const char *value,
 		raw = t_str_trim(*parts, BLANKS);
 		if (*raw == '\0')
 			continue;
+		if (entry_is_words(parser->def, raw)) {
+			return value_error(parser, value, error_r,
+					   "a list is wanted; write its "
+					   "entries without quotes, as a;b");
+		}
 		if (parser_expand_arg(parser, raw, &entry, error_r) < 0)
 			return -1;
 		array_push_back(&list, &entry);

@@ -52,9 +52,9 @@ void antispam_user_lookup_home(struct mail_user *user,
 		return;
 	auser->teacher.identity.home = NULL;
 	if (auser->teacher.backend->runs_programs) {
-		e_warning(auser->teacher.event, "the user has no home "
-						"directory: %s runs its program in / and without "
-						"HOME; let userdb give one",
+		e_warning(auser->teacher.event,
+			  "the user has no home directory: %s runs its program "
+			  "in / and without HOME; let userdb give one",
 			  auser->teacher.backend->name);
 	}
 }

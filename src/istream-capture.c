@@ -2,12 +2,12 @@
 
 #include "lib.h"
 #include "istream-private.h"
-#include "ostream.h"
 #include "istream-capture.h"
 
 struct capture_istream {
 	struct istream_private istream;
-	struct ostream *output;
+	void (*callback)(void *context, const void *data, size_t size);
+	void *context;
 };
 
 static ssize_t i_stream_capture_read(struct istream_private *stream)
@@ -28,19 +28,24 @@ static ssize_t i_stream_capture_read(struct istream_private *stream)
 		return -2;
 	size = I_MIN(size, room);
 	memcpy(stream->w_buffer + stream->pos, data, size);
-	o_stream_nsend(cstream->output, stream->w_buffer + stream->pos, size);
+	cstream->callback(cstream->context, stream->w_buffer + stream->pos,
+			  size);
 	stream->pos += size;
 	i_stream_skip(stream->parent, size);
 	return size;
 }
 
 struct istream *
-antispam_istream_create_capture(struct istream *input, struct ostream *output)
+antispam_istream_create_capture(struct istream *input,
+				void (*callback)(void *context,
+						 const void *data, size_t size),
+				void *context)
 {
 	struct capture_istream *cstream;
 
 	cstream = i_new(struct capture_istream, 1);
-	cstream->output = output;
+	cstream->callback = callback;
+	cstream->context = context;
 	cstream->istream.max_buffer_size = input->real_stream->max_buffer_size;
 	cstream->istream.read = i_stream_capture_read;
 	cstream->istream.istream.readable_fd = FALSE;

@@ -2,14 +2,15 @@
 #define ISTREAM_CAPTURE_H
 
 struct istream;
-struct ostream;
 
-/* Read input, and write all that is read to output too. Like Dovecot's own
+/* Read input, and show all that is read to callback too. Like Dovecot's own
    line end converters, and other than its hash stream, this never seeks its
-   parent: imap reads from there by itself, between our reads. The caller owns
-   output, which must outlive the last read; its errors are for the caller to
-   look at. */
+   parent: imap reads from there by itself, between our reads. context must
+   outlive the last read. */
 struct istream *
-antispam_istream_create_capture(struct istream *input, struct ostream *output);
+antispam_istream_create_capture(struct istream *input,
+				void (*callback)(void *context,
+						 const void *data, size_t size),
+				void *context);
 
 #endif
