@@ -162,7 +162,7 @@ $(LIBRARY): $(OBJS) $(BUILD)/objects
 unit-tests: $(TESTS)
 fuzzers: $(FUZZERS)
 
-$(BUILD)/tests/%.o: ALL_CPPFLAGS += -Ibackends -Itests
+$(BUILD)/tests/%.o: private ALL_CPPFLAGS += -Ibackends -Itests
 $(BUILD)/tests/test-%: $(BUILD)/tests/test-%.o $(TEST_HELPERS) $(LIBRARY)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(TEST_HELPERS) $(LIBRARY) \
