@@ -19,6 +19,8 @@
 /* A backend that can take lessons back gets them when this many bytes of
    messages are in memory. */
 #define DISPATCH_EARLY_BYTES (ANTISPAM_JOB_MEMORY_MAX / 2)
+/* Errors of one transaction that are logged one by one. */
+#define DISPATCH_MAX_ERRORS 10
 /* Folder names in log lines are cut here, in bytes. */
 #define DISPATCH_NAME_MAX 200
 
@@ -33,6 +35,8 @@ struct antispam_dispatch {
 	unsigned int taught[2], declined, too_big;
 	/* Time that the taught ones took, for events sent at commit. */
 	unsigned int taught_msecs[2];
+	/* Lessons that failed. */
+	unsigned int failures;
 	/* The log has been warned of a message that is not learned. */
 	bool warned:1;
 };
@@ -65,16 +69,6 @@ antispam_dispatch_begin(const struct antispam_teacher *teacher,
 	return dispatch;
 }
 
-static void dispatch_free(struct antispam_dispatch **_dispatch)
-{
-	struct antispam_dispatch *dispatch = *_dispatch;
-
-	*_dispatch = NULL;
-	i_assert(dispatch->undo == NULL);
-	antispam_job_list_destroy(&dispatch->jobs);
-	i_free(dispatch);
-}
-
 /* Dovecot's statistics take an event's age for its field duration. */
 static void
 send_event(const struct antispam_teacher *teacher, bool spam,
@@ -101,14 +95,32 @@ static const char *describe_message(const struct antispam_job *job)
 			       str_sanitize(job->folder, DISPATCH_NAME_MAX));
 }
 
-/* One error a failure: what, why, which message. */
+/* One error a failure: what, why, which message. But a user may drag any number
+   of messages whose signatures are forged: the last errors of many are a
+   number. */
 static void
-log_failure(const struct antispam_teacher *teacher,
-	    const struct antispam_job *job, const char *why)
+log_failure(struct antispam_dispatch *dispatch, const struct antispam_job *job,
+	    const char *why)
 {
-	e_error(teacher->event, "learn(%s) with %s failed: %s %s",
-		class_name(job->spam), teacher->backend->name, why,
-		describe_message(job));
+	const struct antispam_teacher *teacher = dispatch->teacher;
+	const char *error = t_strdup_printf(
+		"learn(%s) with %s failed: %s %s", class_name(job->spam),
+		teacher->backend->name, why, describe_message(job));
+
+	if (++dispatch->failures > DISPATCH_MAX_ERRORS)
+		e_debug(teacher->event, "%s", error);
+	else
+		e_error(teacher->event, "%s", error);
+}
+
+static void log_more_failures(const struct antispam_dispatch *dispatch)
+{
+	if (dispatch->failures <= DISPATCH_MAX_ERRORS)
+		return;
+	e_error(dispatch->teacher->event,
+		"learning with %s failed for %u more messages",
+		dispatch->teacher->backend->name,
+		dispatch->failures - DISPATCH_MAX_ERRORS);
 }
 
 /* Returns FALSE if the transaction must be refused. */
@@ -135,7 +147,7 @@ dispatch_outcome(struct antispam_dispatch *dispatch,
 		return TRUE;
 	case ANTISPAM_LATER:
 	case ANTISPAM_BROKEN:
-		log_failure(teacher, job, outcome->why);
+		log_failure(dispatch, job, outcome->why);
 		break;
 	}
 	send_event(teacher, job->spam, outcome->result,
@@ -286,11 +298,11 @@ int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			describe_message(job));
 	} else if (ret < 0 && input != NULL && input->stream_errno != 0) {
 		/* no filter's fault: it is moved all the same */
-		log_failure(teacher, job, error);
+		log_failure(dispatch, job, error);
 		send_event(teacher, job->spam, ANTISPAM_BROKEN, 0);
 		ret = 0;
 	} else if (ret < 0) {
-		log_failure(teacher, job, error);
+		log_failure(dispatch, job, error);
 		send_event(teacher, job->spam, ANTISPAM_LATER, 0);
 	}
 	return ret;
@@ -342,6 +354,17 @@ int antispam_dispatch_prepare(struct antispam_dispatch *dispatch)
 		return -1;
 	}
 	return 0;
+}
+
+static void dispatch_free(struct antispam_dispatch **_dispatch)
+{
+	struct antispam_dispatch *dispatch = *_dispatch;
+
+	*_dispatch = NULL;
+	log_more_failures(dispatch);
+	i_assert(dispatch->undo == NULL);
+	antispam_job_list_destroy(&dispatch->jobs);
+	i_free(dispatch);
 }
 
 static void

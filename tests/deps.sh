@@ -47,7 +47,8 @@ packages_of() {
 	lint) packages_of build && echo binutils clang cppcheck git mandoc \
 		perl python3 shellcheck "$(clang_format)" ;;
 	check) packages_of demo && packages_of lint && echo valgrind \
-		crm114 inotify-tools libclang-rt-dev procps spamassassin ;;
+		crm114 inotify-tools libclang-rt-dev mount procps spamassassin \
+		strace ;;
 	bench) packages_of demo && echo e2fsprogs mount ;;
 	ci) echo debootstrap git ;;
 	*) die "there is no group '$1': build, demo, lint, check, bench, ci," \

@@ -73,6 +73,29 @@ static void test_failures(void)
 		test_failures_driver(drivers[i]);
 }
 
+/* What can never be learned is moved, and the log is not flooded. */
+static void test_broken(void)
+{
+	struct mailbox *inbox, *spam;
+
+	test_begin("a lesson that can't succeed refuses nothing");
+	user_init("maildir", "pipe", "no", "0");
+	inbox = open_box("INBOX");
+	spam = open_box("SPAM");
+	fill_box(inbox, 30);
+	backend.broken = TRUE;
+	/* ten, and one for all the others */
+	test_expect_errors(11);
+	test_assert(copy_mails(inbox, spam, USER_FLAGS, TRUE, 30) == 0);
+	test_expect_no_more_errors();
+	test_assert(message_count(spam) == 30);
+	test_assert(message_count(inbox) == 0);
+	mailbox_free(&spam);
+	mailbox_free(&inbox);
+	user_deinit();
+	test_end();
+}
+
 /* A transaction that is rolled back has taught nothing. */
 static void test_rollback_driver(const char *driver, const char *name)
 {
@@ -189,6 +212,7 @@ int main(int argc, char *argv[])
 {
 	static void (*const tests[])(void) = {
 		test_failures,
+		test_broken,
 		test_rollback,
 		test_max_size,
 		test_large,

@@ -18,6 +18,8 @@ static struct {
 	ARRAY(struct lesson) lessons;
 	/* Fail the lesson at this position, or prepare(). */
 	unsigned int fail_at;
+	/* No lesson will ever succeed. */
+	bool broken;
 	bool fail_prepare;
 	unsigned int prepared, committed, rolled_back;
 } backend;
@@ -78,6 +80,11 @@ backend_learn(void *context, const struct antispam_batch *batch, void **undo)
 			outcome->result = ANTISPAM_LATER;
 			outcome->why = "told to fail";
 			outcome->skipped = i > 0;
+			continue;
+		}
+		if (backend.broken) {
+			outcome->result = ANTISPAM_BROKEN;
+			outcome->why = "told to be broken";
 			continue;
 		}
 		outcome->result = ANTISPAM_LEARNED;

@@ -13,7 +13,7 @@ from harness import MAIL_UID, Dovecot, Skip, equal, mail, main, row, test
 
 sys.path.insert(0, os.path.join(pkg.ROOT, 'tests', 'demo'))
 # From tests/demo: its rules and settings, and how it judges.
-from learners import GOOD, SPAM, SpamAssassin  # pylint: disable=C0413
+from learners import GOOD, SPAM, SpamAssassin
 
 PROGRAM = '/usr/bin/sa-learn'
 LEARNED = 'Info: antispam: {} learned as {} by pipe'

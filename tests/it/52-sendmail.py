@@ -140,7 +140,7 @@ class Exim:
         """What has arrived: (address, message), sorted. exim delivers when
         sendmail has ended."""
         wait_until(lambda: len(self.paths()) >= count
-                   and not os.listdir(f'{self.spool}/input'), 20,
+                   and not os.listdir(f'{self.spool}/input'), 60,
                    f'{count} mails by exim')
         found = []
         for path in self.paths():

@@ -102,7 +102,7 @@ def copy_program(package, program, directory):
     base = unpacked(package)
     os.makedirs(directory)
     for name, path in _below(base, base).items():
-        if name == program or '.so' in os.path.basename(name):
+        if name == program or re.search(r'/lib[^/]*\.so(\.[^/]*)?$', name):
             shutil.copy(path, directory, follow_symlinks=False)
     copy = os.path.join(directory, os.path.basename(program))
     # Not set-user-ID: it would be root's, and not take our libraries.

@@ -11,9 +11,11 @@ from harness import alive, descendants, wait_until
 
 def add_accounts(d, accounts):
     """Have Dovecot, and all that d.enter() and Process start, see these
-    accounts and groups: {name: id}."""
-    for file, line in (('passwd', '{0}:x:{1}:{1}::/nonexistent:/bin/sh'),
-                       ('group', '{0}:x:{1}:')):
+    accounts and groups: {name: id}. Each has a home, home(d, name)."""
+    for name, number in accounts.items():
+        make_dir(home(d, name), number)
+    for file, line in (('passwd', f'{{0}}:x:{{1}}:{{1}}::{home(d, "{0}")}:'
+                        '/bin/sh'), ('group', '{0}:x:{1}:')):
         with open(f'/etc/{file}', encoding='utf-8') as etc:
             lines = [entry for entry in etc.read().splitlines()
                      if entry.split(':')[0] not in accounts]
@@ -23,6 +25,10 @@ def add_accounts(d, accounts):
         done = d.enter('mount', '--bind', path, f'/etc/{file}')
         if done.returncode != 0:
             raise AssertionError(f'mount: {done.stderr.decode()}')
+
+
+def home(d, name):
+    return f'{d.dir}/accounts/{name}'
 
 
 def make_dir(path, uid, mode=0o755):
