@@ -116,6 +116,8 @@ endif
 
 # Build
 
+.DEFAULT_GOAL = all
+
 .PHONY: all tools install uninstall clean deps lint format demo check bench \
 	fuzz help unit-tests fuzzers lint-vars FORCE
 .DELETE_ON_ERROR:
@@ -231,6 +233,9 @@ ifeq ($(DESTDIR),)
 endif
 
 uninstall:
+ifeq ($(DESTDIR),)
+	@sh tests/deps.sh unowned $(foreach p,$(PRODUCTS),$(call product_path,$p))
+endif
 	@$(foreach p,$(PRODUCTS), \
 		echo "  REMOVE	$(DESTDIR)$(call product_path,$p)" && \
 		rm -f $(DESTDIR)$(call product_path,$p) &&) :

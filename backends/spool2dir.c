@@ -486,8 +486,7 @@ spool2dir_commit(void *context, void **_undo, const char **error_r)
 		dir = &undo->dirs[i];
 		if (dir->count == 0 || spool2dir_sync_dir(dir) == 0)
 			continue;
-		/* they are visible, but a crash may take them */
-		lost += dir->count;
+		/* they are visible, but a crash may take them: not lost */
 		if (error == NULL)
 			error = spool2dir_error(&ctx->targets[i], "fsync", "");
 	}
@@ -569,7 +568,7 @@ static const char *spool2dir_tmpdir(void *context ATTR_UNUSED)
 const struct antispam_backend antispam_backend_spool2dir = {
 	.name = "spool2dir",
 	.needs = ANTISPAM_NEED_MESSAGE,
-	.max_batch = 64,
+	.max_batch = 32,
 	.init = spool2dir_init,
 	.tmpdir = spool2dir_tmpdir,
 	.learn = spool2dir_learn,

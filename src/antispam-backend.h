@@ -97,7 +97,8 @@ struct antispam_backend {
 	   prepare() runs before the storage commits; after -1 and *error_r
 	   (data stack) the transaction is rolled back. commit() runs after
 	   the storage has committed: it can't refuse any more. It returns the
-	   number of lessons that it lost and, if any, *error_r. */
+	   number of lessons that it lost, and sets *error_r (data stack) if
+	   anything went wrong. */
 	int (*prepare)(void *context, void **undo, const char **error_r);
 	unsigned int (*commit)(void *context, void **undo,
 			       const char **error_r);

@@ -41,11 +41,14 @@ result_declines(const struct antispam_teacher *teacher, struct mail *mail)
 	if (header == NULL)
 		return 0;
 	ret = mail_get_headers(mail, header, &values);
-	for (; ret > 0 && *values != NULL; values++) {
-		if (backend->result_declines(teacher->backend_context, *values))
-			return 1;
-	}
-	return ret < 0 ? -1 : 0;
+	if (ret <= 0)
+		return ret;
+	/* as with signatures, those before the last one are the sender's */
+	while (values[1] != NULL)
+		values++;
+	return backend->result_declines(teacher->backend_context, *values) ?
+		1 :
+		0;
 }
 
 /* The storage refuses an expunged one by itself. Any other that can't be read
@@ -137,6 +140,7 @@ int antispam_collect(const struct antispam_user *auser,
 	struct istream *input = NULL;
 	int ret;
 
+	*refusal_r = &antispam_refusal_failed;
 	if ((needs & ANTISPAM_NEED_SIGNATURE) != 0) {
 		ret = collect_signature(auser, dispatch, &job, mail,
 					refusal_r);
@@ -149,8 +153,5 @@ int antispam_collect(const struct antispam_user *auser,
 			return collect_unreadable(dispatch, &job, mail);
 	}
 
-	ret = antispam_dispatch_add(dispatch, &job, input, captured);
-	if (ret < 0)
-		*refusal_r = &antispam_refusal_failed;
-	return ret;
+	return antispam_dispatch_add(dispatch, &job, input, captured);
 }

@@ -338,6 +338,34 @@ void antispam_dispatch_drop_last(struct antispam_dispatch *dispatch)
 	antispam_job_list_drop_last(dispatch->jobs);
 }
 
+/* What could be taken back is decided; so many of the lessons are lost. */
+static void
+dispatch_finish_events(const struct antispam_dispatch *dispatch,
+		       unsigned int lost)
+{
+	const struct antispam_teacher *teacher = dispatch->teacher;
+	unsigned int i, count, mean_msecs;
+	enum antispam_result result;
+	int spam;
+
+	for (spam = 0; spam <= 1; spam++) {
+		count = dispatch->taught[spam];
+		if (count == 0)
+			continue;
+		mean_msecs = dispatch->taught_msecs[spam] / count;
+		for (i = 0; i < count; i++) {
+			result = i < lost ?
+				ANTISPAM_LATER :
+				ANTISPAM_LEARNED;
+			T_BEGIN {
+				send_event(teacher, spam == 1, result,
+					   mean_msecs);
+			} T_END;
+		}
+		lost -= I_MIN(lost, count);
+	}
+}
+
 int antispam_dispatch_prepare(struct antispam_dispatch *dispatch)
 {
 	const struct antispam_teacher *teacher = dispatch->teacher;
@@ -351,6 +379,7 @@ int antispam_dispatch_prepare(struct antispam_dispatch *dispatch)
 				      &dispatch->undo, &error) < 0) {
 		e_error(teacher->event, "learning with %s failed: %s",
 			teacher->backend->name, error);
+		dispatch_finish_events(dispatch, UINT_MAX);
 		return -1;
 	}
 	return 0;
@@ -391,40 +420,12 @@ static const char *dispatch_summary(const struct antispam_dispatch *dispatch)
 	return str_c(str);
 }
 
-/* The backend has revealed its lessons; it lost some of them. */
-static void
-dispatch_finish_events(const struct antispam_dispatch *dispatch,
-		       unsigned int lost)
-{
-	const struct antispam_teacher *teacher = dispatch->teacher;
-	unsigned int i, count, mean_msecs;
-	enum antispam_result result;
-	int spam;
-
-	for (spam = 0; spam <= 1; spam++) {
-		count = dispatch->taught[spam];
-		if (count == 0)
-			continue;
-		mean_msecs = dispatch->taught_msecs[spam] / count;
-		for (i = 0; i < count; i++) {
-			result = i < lost ?
-				ANTISPAM_LATER :
-				ANTISPAM_LEARNED;
-			T_BEGIN {
-				send_event(teacher, spam == 1, result,
-					   mean_msecs);
-			} T_END;
-		}
-		lost -= I_MIN(lost, count);
-	}
-}
-
 void antispam_dispatch_commit(struct antispam_dispatch **_dispatch)
 {
 	struct antispam_dispatch *dispatch = *_dispatch;
 	const struct antispam_teacher *teacher = dispatch->teacher;
 	const struct antispam_backend *backend = teacher->backend;
-	const char *error, *summary;
+	const char *error = NULL, *summary;
 	unsigned int lost = 0;
 
 	if (dispatch->undo != NULL) {
@@ -433,9 +434,12 @@ void antispam_dispatch_commit(struct antispam_dispatch **_dispatch)
 		dispatch_finish_events(dispatch, lost);
 	}
 	if (lost > 0) {
-		e_error(teacher->event, "%u of the messages that were moved "
-					"are not learned by %s: %s",
-			lost, backend->name,
+		e_error(teacher->event,
+			"%u of the messages that were moved are not learned "
+			"by %s: %s",
+			lost, backend->name, error);
+	} else if (error != NULL) {
+		e_error(teacher->event, "learning with %s: %s", backend->name,
 			error);
 	}
 	summary = dispatch_summary(dispatch);

@@ -21,7 +21,6 @@
 #include "antispam-collect.h"
 #include "antispam-hook.h"
 
-#define MAILDIR_NAME "maildir"
 #define ANTISPAM_CONTEXT(obj) MODULE_CONTEXT(obj, antispam_storage_module)
 /* Folder names in log lines are cut here, in bytes. */
 #define HOOK_NAME_MAX 200
@@ -159,7 +158,7 @@ judge(struct mail_save_context *ctx, struct mailbox *src)
 	enum antispam_verdict verdict;
 	const char *reason;
 
-	if (!is_user_command(ctx))
+	if (!is_user_command(ctx) || auser->in_virtual)
 		return ANTISPAM_VERDICT_NONE;
 	adest = classified(dest);
 	if (!adest->own)
@@ -226,12 +225,59 @@ static const char *describe_mail(struct mail *mail)
 	return t_strdup_printf("UID %u of %s", mail->uid, mail->box->vname);
 }
 
+/* A virtual folder hands what is saved into it to another folder, by a
+   transaction of the same kind. That is not the user's doing: it is neither
+   refused nor learned from. */
+static bool *virtual_enter(struct mail_save_context *ctx)
+{
+	struct mail_storage *storage = ctx->transaction->box->storage;
+	bool *in_virtual = &antispam_user_get(storage->user)->in_virtual;
+
+	*in_virtual = TRUE;
+	return in_virtual;
+}
+
+static int virtual_copy(struct mail_save_context *ctx, struct mail *mail)
+{
+	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(ctx->transaction->box);
+	bool *in_virtual = virtual_enter(ctx);
+	int ret = abox->module_ctx.super.copy(ctx, mail);
+
+	*in_virtual = FALSE;
+	return ret;
+}
+
+static int
+virtual_save_begin(struct mail_save_context *ctx, struct istream *input)
+{
+	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(ctx->transaction->box);
+	bool *in_virtual = virtual_enter(ctx);
+	int ret = abox->module_ctx.super.save_begin(ctx, input);
+
+	*in_virtual = FALSE;
+	return ret;
+}
+
+static int virtual_save_finish(struct mail_save_context *ctx)
+{
+	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(ctx->transaction->box);
+	bool *in_virtual = virtual_enter(ctx);
+	int ret = abox->module_ctx.super.save_finish(ctx);
+
+	*in_virtual = FALSE;
+	return ret;
+}
+
 static int hook_copy(struct mail_save_context *ctx, struct mail *mail)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(t->box);
-	enum antispam_verdict verdict = judge(ctx, mail->box);
+	enum antispam_verdict verdict;
 	int ret = -1;
+
+	if (t->box->virtual_vfuncs != NULL)
+		return virtual_copy(ctx, mail);
+	verdict = judge(ctx, mail->box);
 
 	if (verdict == ANTISPAM_VERDICT_NONE)
 		return abox->module_ctx.super.copy(ctx, mail);
@@ -262,6 +308,14 @@ static bool backend_needs_message(struct mail_save_context *ctx)
 	return (backend->needs & ANTISPAM_NEED_MESSAGE) != 0;
 }
 
+/* maildir and mbox alone know mail_save_crlf. */
+static bool saves_crlf(const struct mail_storage *storage)
+{
+	return storage->set->mail_save_crlf &&
+		(strcmp(storage->name, "maildir") == 0 ||
+		 strcmp(storage->name, "mbox") == 0);
+}
+
 /* A message that is appended can't be read back from every storage before it
    is committed (mbox). So we keep what the storage reads. *input is replaced by
    the stream for the storage, with the line ends that it is going to store;
@@ -279,9 +333,7 @@ capture_begin(struct mail_save_context *ctx, struct istream **input)
 		return -1;
 	}
 	at->capturing = TRUE;
-	/* no other storage knows mail_save_crlf */
-	stored = storage->set->mail_save_crlf &&
-			strcmp(storage->name, MAILDIR_NAME) == 0 ?
+	stored = saves_crlf(storage) ?
 		i_stream_create_crlf(*input) :
 		i_stream_create_lf(*input);
 	*input = antispam_istream_create_capture(
@@ -306,6 +358,8 @@ static int hook_save_begin(struct mail_save_context *ctx, struct istream *input)
 	enum antispam_verdict verdict = ANTISPAM_VERDICT_NONE;
 	int ret;
 
+	if (ctx->transaction->box->virtual_vfuncs != NULL)
+		return virtual_save_begin(ctx, input);
 	if (!ctx->copying_via_save)
 		verdict = judge(ctx, NULL);
 	if (verdict == ANTISPAM_VERDICT_NONE)
@@ -339,6 +393,8 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	bool captured;
 	int ret;
 
+	if (t->box->virtual_vfuncs != NULL)
+		return virtual_save_finish(ctx);
 	if (!ctx->copying_via_save)
 		verdict = judge(ctx, NULL);
 	ret = abox->module_ctx.super.save_finish(ctx);
@@ -351,9 +407,10 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	at = transaction_get(t);
 	captured = at->capturing;
 	at->capturing = FALSE;
-	return collect(ctx, verdict, ctx->dest_mail, "APPEND", captured) < 0 ?
-		-1 :
-		0;
+	ret = collect(ctx, verdict, ctx->dest_mail, "APPEND", captured);
+	if (captured && ret <= 0)
+		antispam_dispatch_capture_cancel(at->dispatch);
+	return ret < 0 ? -1 : 0;
 }
 
 /* Returns the dispatch, or NULL if the transaction has none, and forgets our

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* Read this much at a time from the temporary file. */
-#define JOB_READ_SIZE (16 * 1024)
+#define JOB_READ_SIZE (8 * 1024)
 /* A From_ line does not count against a limit of size: so many bytes beyond it
    nothing more is worth keeping. */
 #define JOB_FROM_LINE_MAX 1024
@@ -30,7 +30,6 @@ struct antispam_job_list {
 	pool_t pool;
 	char *tmpdir;
 	ARRAY_TYPE(antispam_job) jobs;
-	unsigned int next_idx;
 
 	/* Store: bytes [0, file_size) are in the file, [file_size, file_size +
 	   buf->used) in the buffer. fd is -1 as long as there is no file. */
@@ -42,6 +41,8 @@ struct antispam_job_list {
 	   is, kept or not, and why it can't be kept. */
 	uoff_t begun, begun_size, max_size;
 	char *begun_error;
+	/* Not all of it was kept, since it is far too big. */
+	bool begun_cut;
 };
 
 struct antispam_job_list *antispam_job_list_create(const char *tmpdir)
@@ -209,6 +210,7 @@ void antispam_job_list_begin(struct antispam_job_list *list, uoff_t max_size)
 	i_free(list->begun_error);
 	list->begun = store_size(list);
 	list->begun_size = 0;
+	list->begun_cut = FALSE;
 	list->max_size = max_size;
 }
 
@@ -218,9 +220,10 @@ void antispam_job_list_append(struct antispam_job_list *list, const void *data,
 	const char *error;
 
 	list->begun_size += size;
-	if (list->begun_error != NULL ||
-	    (list->max_size > 0 &&
-	     list->begun_size > list->max_size + JOB_FROM_LINE_MAX))
+	if (list->max_size > 0 &&
+	    list->begun_size > list->max_size + JOB_FROM_LINE_MAX)
+		list->begun_cut = TRUE;
+	if (list->begun_error != NULL || list->begun_cut)
 		return;
 	T_BEGIN {
 		if (store_write(list, data, size, &error) < 0)
@@ -240,7 +243,6 @@ list_push(struct antispam_job_list *list, const struct antispam_job *src,
 {
 	struct antispam_job *job = array_append_space(&list->jobs);
 
-	job->idx = list->next_idx++;
 	job->spam = src->spam;
 	job->folder = p_strdup(list->pool, src->folder);
 	job->origin = p_strdup(list->pool, src->origin);
@@ -262,7 +264,7 @@ int antispam_job_list_finish(struct antispam_job_list *list,
 	}
 	offset = skip_from_line(list, list->begun);
 	size = list->begun_size - (offset - list->begun);
-	if (list->max_size > 0 && size > list->max_size) {
+	if (list->begun_cut || (list->max_size > 0 && size > list->max_size)) {
 		antispam_job_list_cancel(list);
 		return 0;
 	}
@@ -282,7 +284,8 @@ int antispam_job_list_add(struct antispam_job_list *list,
 	if (input == NULL)
 		return antispam_job_list_finish(list, job, error_r);
 
-	while (i_stream_read_more(input, &data, &size) > 0) {
+	while (!list->begun_cut &&
+	       i_stream_read_more(input, &data, &size) > 0) {
 		antispam_job_list_append(list, data, size);
 		i_stream_skip(input, size);
 	}
@@ -302,7 +305,6 @@ void antispam_job_list_drop_last(struct antispam_job_list *list)
 
 	store_truncate(list, job->offset);
 	array_delete(&list->jobs, last, 1);
-	list->next_idx--;
 }
 
 unsigned int antispam_job_list_count(const struct antispam_job_list *list)

@@ -4,14 +4,12 @@
 /* One message to learn. Built by the hook while the mail is still readable,
    read-only ever after. Owned by its job list. */
 struct antispam_job {
-	/* Position in the transaction, from 0: names the job in the log. */
-	unsigned int idx;
 	/* Learn as spam; FALSE = as ham. */
 	bool spam;
 	/* The destination's vname, UTF-8, not yet sanitized. */
 	const char *folder;
-	/* Where the message came from, for the log ("INBOX UID 7",
-	   "APPEND"). */
+	/* Where the message came from, for the log ("UID 7 of
+	   INBOX", "APPEND"). */
 	const char *origin;
 	/* NULL unless the backend needs ANTISPAM_NEED_SIGNATURE. */
 	const char *signature;
@@ -74,8 +72,7 @@ void antispam_job_list_open(struct antispam_job_list *list,
 			    struct antispam_job *job);
 void antispam_job_list_close(struct antispam_job *job);
 
-/* Forget the jobs and messages that are in the list; positions (job->idx) go
-   on counting from there. */
+/* Forget the jobs and messages that are in the list. */
 void antispam_job_list_clear(struct antispam_job_list *list);
 
 #endif

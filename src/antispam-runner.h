@@ -57,8 +57,9 @@ struct antispam_run_reply {
 
    Run count programs, at most max_parallel at a time, in one poll loop. With
    stop_on_failure no further one is started after a failure; those that run
-   are waited for. Neither a child nor an fd
-   is left behind, in any case. No ioloop runs meanwhile. */
+   are waited for. Neither a child nor
+   an fd is left behind, but for a program that SIGKILL does not end. No ioloop
+   runs meanwhile. */
 void antispam_run_many(const struct antispam_run *runs, unsigned int count,
 		       unsigned int max_parallel, bool stop_on_failure,
 		       struct antispam_run_reply *replies_r);

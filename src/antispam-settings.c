@@ -249,6 +249,17 @@ static bool entry_is_words(const struct setting_def *def, const char *entry)
 }
 
 static int
+parse_entry(struct settings_parser *parser, const char *raw,
+	    const char **entry_r, const char **error_r)
+{
+	if (setting_is_folder_list(parser->def)) {
+		return parser_expand(parser, ANTISPAM_EXPAND_PLAIN, raw,
+				     entry_r, error_r);
+	}
+	return parser_expand_arg(parser, raw, entry_r, error_r);
+}
+
+static int
 parse_list(struct settings_parser *parser, const char *value,
 	   const char *const **list_r, const char **error_r)
 {
@@ -270,7 +281,7 @@ parse_list(struct settings_parser *parser, const char *value,
 					   "a list is wanted; write its "
 					   "entries without quotes, as a;b");
 		}
-		if (parser_expand_arg(parser, raw, &entry, error_r) < 0)
+		if (parse_entry(parser, raw, &entry, error_r) < 0)
 			return -1;
 		array_push_back(&list, &entry);
 	}

@@ -25,6 +25,8 @@ struct antispam_user {
 	bool overlap_logged:1;
 	bool regex_logged:1;
 	bool home_looked_up:1;
+	/* A virtual folder is being saved to. */
+	bool in_virtual;
 };
 
 /* Hook mail_user_created: read the settings and switch training on, or say in

@@ -311,8 +311,8 @@ unowned() {
 		owner=$(dpkg-query -S "$file" 2>/dev/null | grep -v '^diversion') ||
 			continue
 		owner=${owner%%:*}
-		die "$file belongs to the package $owner, which would" \
-			"overwrite it: nothing was installed; remove it first:" \
+		die "$file belongs to the package $owner: nothing was" \
+			"installed or removed; remove the package first:" \
 			"apt-get remove $owner"
 	done
 }

@@ -313,7 +313,8 @@ static void test_result_driver(const char *driver)
 	const char *const mails[] = {
 		MAIL("X-DSPAM-Signature: abc\nX-DSPAM-Result: Spam\n"),
 		MAIL("X-DSPAM-Signature: abc\nX-DSPAM-Result: Virus\n"),
-		MAIL("X-DSPAM-Result: a\nX-DSPAM-Result: Virus\n"
+		/* all but the last one are the sender's */
+		MAIL("X-DSPAM-Signature: def\nX-DSPAM-Result: Virus\n"
 		     "X-DSPAM-Result: Spam\n"),
 		MAIL("X-DSPAM-Result: Virus\nX-DSPAM-Signature: ;\n"),
 		SIGNED, NULL
@@ -323,7 +324,7 @@ static void test_result_driver(const char *driver)
 	user_init(driver, settings);
 	fill_inbox(mails);
 	test_assert(copy_all(inbox, spam, TRUE) == 0);
-	check_lessons("spam:abc spam:abc ", 0);
+	check_lessons("spam:abc spam:def spam:abc ", 0);
 	test_assert(message_count(spam) == 5);
 	user_deinit();
 	test_end();

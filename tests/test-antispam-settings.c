@@ -126,8 +126,7 @@ static void test_antispam_settings_default(void)
 		test_assert(set->training == ANTISPAM_TRAINING_INLINE);
 		test_assert(set->timeout_msecs == 60000);
 		test_assert(set->max_parallel == 4);
-		test_assert(set->max_size == 0);
-		test_assert(set->log_lessons);
+		test_assert(set->max_size == 0 && set->log_lessons);
 		test_assert_strcmp(set->pipe_program, "/usr/sbin/sendmail");
 		test_assert_strcmp(set->pipe_tmpdir, "/tmp");
 		test_assert(set->pipe_program_args == NULL);
@@ -154,6 +153,7 @@ static const struct {
 	{ ";a;;b;", "u", "a|b" },
 	{ "SPAM;\\Junk", "u", "SPAM|\\Junk" },
 	{ "a\nb;\"c d\"", "u", "a\nb|\"c d\"" },
+	{ "\"a\" b;c \"d\" \"\\e", "u", "\"a\" b|c \"d\" \"\\e" },
 	{ "yes;no", "u", "yes|no" },
 	{ "yes;", "u", "yes" },
 	{ "yess", "u", "yess" },
@@ -206,8 +206,8 @@ static const struct {
 	{ "antispam_backend", " Spool2DIR\t", "u", "3 spool2dir" },
 	{ "antispam_backend", "DSPAM-exec", "u", "7 dspam-exec" },
 	{ "antispam_backend", "none", "u", "6 none" },
-	{ "antispam_backend", "", "u", "0 (null)" },
-	{ "antispam_backend", "  ", "u", "0 (null)" },
+	{ "antispam_backend", "", "u", "0 " },
+	{ "antispam_backend", "  ", "u", "0 " },
 	{ "antispam_allow_append_to_spam", "no", "u", "0" },
 	{ "antispam_allow_append_to_spam", "YES", "u", "1" },
 	{ "antispam_allow_append_to_spam", "Quiet", "u", "2" },
@@ -249,36 +249,29 @@ static const struct {
 static const char *
 value_text(const struct antispam_settings *set, const char *name)
 {
-	const char *text;
+	const char *backend = t_strconcat(dec2str(set->backend), " ",
+					  set->backend_name, NULL);
+	const struct {
+		const char *name, *text;
+	} fields[] = {
+		{ "backend", backend },
+		{ "allow_append_to_spam", dec2str(set->allow_append_to_spam) },
+		{ "training", dec2str(set->training) },
+		{ "timeout", dec2str(set->timeout_msecs) },
+		{ "max_parallel", dec2str(set->max_parallel) },
+		{ "max_size", dec2str(set->max_size) },
+		{ "log_lessons", set->log_lessons ? "1" : "0" },
+		{ "pipe_program", set->pipe_program },
+		{ "pipe_program_spam_arg", set->pipe_program_spam_arg },
+		{ "dspam_notspam", set->dspam_notspam },
+		{ "spam_regex", set->spam_regex },
+		{ "spool2dir_spam", set->spool2dir_spam },
+	};
+	unsigned int i;
 
-	if (strcmp(name, "antispam_backend") == 0) {
-		text = set->backend_name;
-		return t_strdup_printf("%u %s", set->backend,
-				       text == NULL ? "(null)" : text);
-	}
-	if (strcmp(name, "antispam_allow_append_to_spam") == 0)
-		return dec2str(set->allow_append_to_spam);
-	if (strcmp(name, "antispam_training") == 0)
-		return dec2str(set->training);
-	if (strcmp(name, "antispam_timeout") == 0)
-		return dec2str(set->timeout_msecs);
-	if (strcmp(name, "antispam_max_parallel") == 0)
-		return dec2str(set->max_parallel);
-	if (strcmp(name, "antispam_max_size") == 0)
-		return dec2str(set->max_size);
-	if (strcmp(name, "antispam_log_lessons") == 0)
-		return set->log_lessons ? "1" : "0";
-	if (strcmp(name, "antispam_pipe_program") == 0)
-		text = set->pipe_program;
-	else if (strcmp(name, "antispam_pipe_program_spam_arg") == 0)
-		text = set->pipe_program_spam_arg;
-	else if (strcmp(name, "antispam_dspam_notspam") == 0)
-		text = set->dspam_notspam;
-	else if (strcmp(name, "antispam_spam_regex") == 0)
-		text = set->spam_regex;
-	else
-		text = set->spool2dir_spam;
-	return text == NULL ? "(null)" : text;
+	for (i = 0; strcmp(fields[i].name, strchr(name, '_') + 1) != 0; i++)
+		i_assert(i + 1 < N_ELEMENTS(fields));
+	return fields[i].text == NULL ? "(null)" : fields[i].text;
 }
 
 static void check_value(unsigned int i)
@@ -316,6 +309,13 @@ static const struct {
 	{ "antispam_spam", "yes", "u", "a;b" },
 	{ "antispam_spam", "No", "u", "a;b" },
 	{ "antispam_pipe_program_args", "YES", "u", "a;b" },
+	/* words: Dovecot has taken the outer quotes away */
+	{ "antispam_spam", "A\" \"B", "u", "without quotes, as a;b" },
+	{ "antispam_trash", "A\";\"B", "u", "without quotes, as a;b" },
+	{ "antispam_pipe_program_args", "a\"\t\"b", "u", "without quotes" },
+	{ "antispam_unsure_pattern", "\"A\" B", "u", "without quotes" },
+	{ "antispam_spam", "C;A \"B C\"", "u", "without quotes, as a;b" },
+	{ "antispam_spam", "SPAM\t\\Junk", "u", "without quotes, as a;b" },
 	{ "antispam_pipe_program_args", "%u", "-x", "--user=%u" },
 	{ "antispam_pipe_program_args", "%u", "-", "--user=%u" },
 	{ "antispam_pipe_program_spam_args", "%u@x", "-x", "--user=%u" },
@@ -454,7 +454,7 @@ static void test_antispam_settings_warnings(void)
 
 static void test_antispam_settings_copies(void)
 {
-	char *value = i_strdup("a;b");
+	char *value = i_strdup("a;\"b\"");
 	struct fake fake = {
 		.values = {
 			{ "antispam_spam", value },
@@ -476,7 +476,7 @@ static void test_antispam_settings_copies(void)
 	memset(value, 'x', strlen(value));
 	i_free(value);
 	if (set != NULL) {
-		test_assert_strcmp(t_strarray_join(set->spam, "|"), "a|b");
+		test_assert_strcmp(t_strarray_join(set->spam, "|"), "a|\"b\"");
 		test_assert(fake.last_how == ANTISPAM_EXPAND_PLAIN);
 	}
 	pool_unref(&pool);

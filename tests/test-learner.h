@@ -244,7 +244,6 @@ learner_learn(const struct antispam_backend *backend, void *context, bool spam,
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		jobs[i].idx = i;
 		jobs[i].spam = spam;
 		jobs[i].signature = signatures[i];
 		list[i] = &jobs[i];

@@ -175,7 +175,6 @@ learn_batch(void *ctx, void **undo, bool spam, struct istream *const *inputs,
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		jobs[i].idx = i;
 		jobs[i].spam = spam;
 		jobs[i].folder = spam ? "SPAM" : "INBOX";
 		jobs[i].message = inputs[i];

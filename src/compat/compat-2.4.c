@@ -100,11 +100,9 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 		return 0;
 	}
 	raw = translate(raw, warning_r);
-	if (strstr(raw, "home") != NULL &&
-	    mail_user_get_home(source->user, &home) <= 0) {
-		*error_r = "it uses the home directory, and the user has none";
-		return -1;
-	}
+	/* without a home Dovecot's own %{home} says so */
+	if (mail_user_get_home(source->user, &home) <= 0)
+		home = NULL;
 	params = *mail_user_var_expand_params(source->user);
 	if (how == ANTISPAM_EXPAND_TEMPLATE) {
 		params.escape_func = encode;
@@ -127,7 +125,9 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 	int ret;
 
 	ret = settings_get(user->event, &antispam_setting_parser_info,
-			   SETTINGS_GET_FLAG_NO_EXPAND, &compat.raw, &error);
+			   SETTINGS_GET_FLAG_NO_EXPAND |
+				   SETTINGS_GET_FLAG_NO_CHECK,
+			   &compat.raw, &error);
 	if (ret < 0) {
 		*error_r = t_strdup_printf(
 			"can't read the antispam settings (is "

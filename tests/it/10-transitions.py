@@ -248,7 +248,12 @@ def virtual_of(d, storage, user):
     os.makedirs(path)
     with open(path + '/dovecot-virtual', 'w', encoding='utf-8') as file:
         file.write('SPAM\nWork\nTrash\n  all\n')
-    for name in (path, os.path.dirname(path)):
+    # What is saved into this one goes to SPAM.
+    into = d.home(user) + '/nsvirtual/Into'
+    os.makedirs(into)
+    with open(into + '/dovecot-virtual', 'w', encoding='utf-8') as file:
+        file.write('!SPAM\n  all\n')
+    for name in (path, into, os.path.dirname(path)):
         os.chown(name, MAIL_UID, MAIL_UID)
     with d.imap(user) as c:
         for command in ('copy', 'move'):
@@ -261,6 +266,21 @@ def virtual_of(d, storage, user):
                     verdict)
         row(f'virtual {storage} {user}: messages of several folders at once',
             virtual_mixed, d, c)
+        for selected in ('Work', 'virtual/Into'):
+            row(f'virtual {storage} {user}: into one, {selected} selected',
+                virtual_into, d, c, selected)
+
+
+def virtual_into(d, c, selected):
+    """Not the user's doing: neither refused nor learned."""
+    uid = c.select(selected)[0]
+    reply = c.copy(uid, 'virtual/Into')
+    if reply.status != 'OK' and 'BUG' in str(reply):
+        raise AssertionError(str(reply))
+    reply = c.append('virtual/Into', mail('into a virtual folder'))
+    if reply.status != 'OK' and 'BUG' in str(reply):
+        raise AssertionError(str(reply))
+    assert_lessons(d, [])
 
 
 def virtual_pick(c, folder):
