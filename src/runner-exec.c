@@ -194,6 +194,7 @@ void antispam_run_many(const struct antispam_run *runs, unsigned int count,
 	sigset_t old_mask;
 	bool pending, stdio[3];
 
+	antispam_program_reap_left();
 	runner_init(&runner, runs, count, max_parallel, replies_r);
 	runner.stop_on_failure = stop_on_failure;
 	stdio_hold(stdio);

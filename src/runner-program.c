@@ -192,6 +192,40 @@ static void program_reap(struct antispam_program *program)
 	program_end(program);
 }
 
+/* Programs that SIGKILL did not end, and our end of their stdin: closed, it
+   would let half a message look like a whole one. More than these are very
+   unlikely; then the oldest has to do. */
+static struct {
+	pid_t pid;
+	int fd;
+} left_behind[8];
+
+void antispam_program_reap_left(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < N_ELEMENTS(left_behind); i++) {
+		if (left_behind[i].pid == 0 ||
+		    waitpid(left_behind[i].pid, NULL, WNOHANG) == 0)
+			continue;
+		left_behind[i].pid = 0;
+		i_close_fd(&left_behind[i].fd);
+	}
+}
+
+static void program_leave(struct antispam_program *program)
+{
+	const unsigned int last = N_ELEMENTS(left_behind) - 1;
+
+	if (left_behind[last].pid != 0)
+		i_close_fd(&left_behind[last].fd);
+	memmove(&left_behind[1], &left_behind[0],
+		last * sizeof(left_behind[0]));
+	left_behind[0].pid = program->pid;
+	left_behind[0].fd = program->held_fd;
+	program->held_fd = -1;
+}
+
 static void program_overdue(struct antispam_program *program, int64_t now)
 {
 	unsigned int msecs = program->run->timeout_msecs;
@@ -213,6 +247,7 @@ static void program_overdue(struct antispam_program *program, int64_t now)
 		reply->error = t_strdup_printf(
 			"%s; SIGKILL did not end process %ld, which is left",
 			reply->error, (long)program->pid);
+		program_leave(program);
 		program_end(program);
 		break;
 	}

@@ -47,6 +47,8 @@ struct antispam_program {
 /* Microseconds of the monotonic clock. */
 int64_t antispam_program_clock(void);
 
+/* Wait for those that earlier runs had to leave behind, if they have ended. */
+void antispam_program_reap_left(void);
 /* Make a free slot that has fds. */
 void antispam_program_init(struct antispam_program *program,
 			   struct pollfd *fds);
