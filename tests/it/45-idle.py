@@ -9,6 +9,7 @@ import re
 import shutil
 import struct
 import subprocess
+import time
 from collections import Counter
 from dataclasses import dataclass
 
@@ -94,6 +95,8 @@ class Trace:
         return self
 
     def __exit__(self, *_):
+        # What comes after the answer
+        time.sleep(0.01)
         self.strace.terminate()
         self.strace.communicate()
 
@@ -130,7 +133,8 @@ def measured(d, user, command):
             equal(command(c, uids).status, 'OK')
     lines = trace.lines()
     calls = Counter(line.split('(')[0] for line in lines
-                    if re.match(r'\w+\(', line) and 'EAGAIN' not in line)
+                    if re.match(r'\w+\(', line)
+                    and not re.search('EAGAIN|<detached', line))
     for name in UNSTEADY:
         calls.pop(name, None)
     opened = [line.split('"')[1] for line in lines if line.startswith('open')]

@@ -9,7 +9,7 @@ import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pkg
@@ -282,7 +282,7 @@ class Run:
                          for i, size in enumerate(fault.sizes)]
         self.stored = [stored(text) for text in self.messages]
         self.lines, self.some = [], []
-        self.sessions, self.broken = 0, None
+        self.sessions, self.broken, self.watched = 0, None, None
 
     def path(self, *names):
         return os.path.join(self.place, *names)
@@ -319,7 +319,8 @@ class Run:
                             f'{options},mode=1777', 'tmpfs', self.path(name))
         if done.returncode != 0:
             raise Skip('no file system can be mounted here: '
-                       + done.stderr.decode(errors='replace').strip())
+                       + ' '.join(done.stderr.decode(errors='replace')
+                                  .split()))
 
     # The session
 
@@ -360,9 +361,9 @@ class Run:
     def command(self, name='copy'):
         """Start a command on all messages; its Reply, or an AssertionError if
         the session broke, is the future's."""
-        uids = f'1:{len(self.messages)}'
         with ThreadPoolExecutor(1) as pool:
-            yield pool.submit(getattr(self.c, name), [uids], self.fault.dest)
+            yield pool.submit(getattr(self.c, name), ['1:*'],
+                              self.fault.dest)
 
     def contents(self, folder):
         """(size, subject) of each message, sorted; folder is selected."""
@@ -403,6 +404,8 @@ class Run:
         """The processes that the program was, and those that it started, as
         (pid, start time)."""
         found = []
+        if not os.path.isdir(self.path('starts')):
+            return found
         for name in os.listdir(self.path('starts')):
             path = self.path('starts', name, 'stat')
             text = _read(path) if os.path.exists(path) else b''
@@ -428,6 +431,14 @@ class Run:
         for pid, _ in left:
             os.kill(pid, signal.SIGKILL)
         return len(left)
+
+    def clean_up(self):
+        """After a failure, too: leave nothing that hangs."""
+        if isinstance(self.backend, Program):
+            self.end_left()
+        if self.watched is not None:
+            with suppress(ProcessLookupError):
+                self.watched.kill(signal.SIGCONT)
 
     def expect_some(self, line):
         """That may stand between the others, and does at least once."""
@@ -469,6 +480,8 @@ class Run:
                 re.fullmatch(wanted, text)
                 for wanted, text in zip(self.lines, rest)):
             return None
+        if len(found) > 20:
+            found[10:-10] = [f'... {len(found) - 20} more ...']
         return '\n  '.join(['the log has', *found, 'and not', *self.lines,
                             *(f'{text}, several times' for text in self.some)])
 
