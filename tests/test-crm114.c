@@ -224,11 +224,7 @@ static void test_crm114_batch(void)
 		"max_parallel", "3", NULL
 	};
 	/* One that is broken does not stop the others. */
-	static const struct {
-		const char *signature;
-		enum antispam_result stopped, all;
-		bool skipped;
-	} tests[] = {
+	static const struct learner_row tests[] = {
 		{ UNKNOWN, ANTISPAM_BROKEN, ANTISPAM_BROKEN, FALSE },
 		{ SIGNATURE, ANTISPAM_LEARNED, ANTISPAM_LEARNED, FALSE },
 		{ UNKNOWN, ANTISPAM_BROKEN, ANTISPAM_BROKEN, FALSE },
@@ -238,36 +234,13 @@ static void test_crm114_batch(void)
 		{ UNKNOWN, ANTISPAM_LATER, ANTISPAM_BROKEN, TRUE },
 		{ SIGNATURE, ANTISPAM_LATER, ANTISPAM_LEARNED, TRUE },
 	};
-	const char *signatures[N_ELEMENTS(tests)];
-	struct antispam_outcome outcomes[N_ELEMENTS(tests)];
-	unsigned int i;
 
 	test_begin("crm114: batches");
 	crm114_begin("mailreaver.crm");
 	learner_mkdir(SPOILED_TEXT);
 	learner_file(SPOILED_TEXT "/x", "");
-	for (i = 0; i < N_ELEMENTS(tests); i++)
-		signatures[i] = tests[i].signature;
-
-	learner_learn(backend, learner_create(backend, one), FALSE, signatures,
-		      N_ELEMENTS(tests), TRUE, outcomes);
-	test_assert(learner_calls() == 5);
-	for (i = 0; i < N_ELEMENTS(tests); i++) {
-		test_assert_idx(outcomes[i].result == tests[i].stopped, i);
-		test_assert_idx(outcomes[i].skipped == tests[i].skipped, i);
-		if (outcomes[i].result == ANTISPAM_LEARNED)
-			test_assert_idx(outcomes[i].why == NULL, i);
-		else
-			test_assert_idx(outcomes[i].why != NULL, i);
-	}
-
-	learner_learn(backend, learner_create(backend, several), FALSE,
-		      signatures, N_ELEMENTS(tests), FALSE, outcomes);
-	test_assert(learner_calls() == 5 + 8);
-	for (i = 0; i < N_ELEMENTS(tests); i++) {
-		test_assert_idx(outcomes[i].result == tests[i].all, i);
-		test_assert_idx(!outcomes[i].skipped, i);
-	}
+	learner_check_batch(backend, one, several, tests, N_ELEMENTS(tests), 5,
+			    8);
 	learner_end();
 	test_end();
 }

@@ -249,11 +249,7 @@ static void test_dspam_batch(void)
 		"max_parallel", "3", NULL
 	};
 	/* One that is broken does not stop the others. */
-	static const struct {
-		const char *signature;
-		enum antispam_result stopped, all;
-		bool skipped;
-	} tests[] = {
+	static const struct learner_row tests[] = {
 		{ SIGNATURE, ANTISPAM_LEARNED, ANTISPAM_LEARNED, FALSE },
 		{ "0123", ANTISPAM_BROKEN, ANTISPAM_BROKEN, FALSE },
 		{ "1,abc", ANTISPAM_LEARNED, ANTISPAM_LEARNED, FALSE },
@@ -265,36 +261,13 @@ static void test_dspam_batch(void)
 		{ LATER, ANTISPAM_LATER, ANTISPAM_LATER, TRUE },
 		{ SIGNATURE, ANTISPAM_LATER, ANTISPAM_LEARNED, TRUE },
 	};
-	const char *signatures[N_ELEMENTS(tests)];
-	struct antispam_outcome outcomes[N_ELEMENTS(tests)];
-	unsigned int i;
 
 	test_begin("dspam: batches");
 	dspam_begin();
 	learner_write("away", dspam_away, strlen(dspam_away), 0755);
-	for (i = 0; i < N_ELEMENTS(tests); i++)
-		signatures[i] = tests[i].signature;
-
-	learner_learn(backend, learner_create(backend, one), TRUE, signatures,
-		      N_ELEMENTS(tests), TRUE, outcomes);
 	/* "away" itself is no call */
-	test_assert(learner_calls() == 5);
-	for (i = 0; i < N_ELEMENTS(tests); i++) {
-		test_assert_idx(outcomes[i].result == tests[i].stopped, i);
-		test_assert_idx(outcomes[i].skipped == tests[i].skipped, i);
-		if (outcomes[i].result == ANTISPAM_LEARNED)
-			test_assert_idx(outcomes[i].why == NULL, i);
-		else
-			test_assert_idx(outcomes[i].why != NULL, i);
-	}
-
-	learner_learn(backend, learner_create(backend, several), TRUE,
-		      signatures, N_ELEMENTS(tests), FALSE, outcomes);
-	test_assert(learner_calls() == 5 + 8);
-	for (i = 0; i < N_ELEMENTS(tests); i++) {
-		test_assert_idx(outcomes[i].result == tests[i].all, i);
-		test_assert_idx(!outcomes[i].skipped, i);
-	}
+	learner_check_batch(backend, one, several, tests, N_ELEMENTS(tests), 5,
+			    8);
 	learner_end();
 	test_end();
 }

@@ -280,4 +280,50 @@ learner_check(const struct antispam_outcome *outcome,
 	}
 }
 
+/* A job of a batch: its outcome where the batch stops at a failure, one
+   program at a time; its outcome where it goes on, three side by side; and
+   whether the former never started it. */
+struct learner_row {
+	const char *signature;
+	enum antispam_result stopped, all;
+	bool skipped;
+};
+#define LEARNER_MAX_ROWS 16
+
+/* Let a batch be learned in both ways: one, several are the settings for each,
+   stopped_calls and all_calls how often they call the filter. */
+static inline void
+learner_check_batch(const struct antispam_backend *backend,
+		    const char *const *one, const char *const *several,
+		    const struct learner_row *rows, unsigned int count,
+		    unsigned int stopped_calls, unsigned int all_calls)
+{
+	const char *signatures[LEARNER_MAX_ROWS];
+	struct antispam_outcome outcomes[LEARNER_MAX_ROWS];
+	unsigned int i;
+
+	i_assert(count <= LEARNER_MAX_ROWS);
+	for (i = 0; i < count; i++)
+		signatures[i] = rows[i].signature;
+
+	learner_learn(backend, learner_create(backend, one), TRUE, signatures,
+		      count, TRUE, outcomes);
+	test_assert(learner_calls() == stopped_calls);
+	for (i = 0; i < count; i++) {
+		bool learned = outcomes[i].result == ANTISPAM_LEARNED;
+
+		test_assert_idx(outcomes[i].result == rows[i].stopped, i);
+		test_assert_idx(outcomes[i].skipped == rows[i].skipped, i);
+		test_assert_idx((outcomes[i].why == NULL) == learned, i);
+	}
+
+	learner_learn(backend, learner_create(backend, several), TRUE,
+		      signatures, count, FALSE, outcomes);
+	test_assert(learner_calls() == stopped_calls + all_calls);
+	for (i = 0; i < count; i++) {
+		test_assert_idx(outcomes[i].result == rows[i].all, i);
+		test_assert_idx(!outcomes[i].skipped, i);
+	}
+}
+
 #endif
