@@ -73,7 +73,8 @@ static unsigned int count_char(const char *str, char c)
 	return count;
 }
 
-static void check_list(struct fuzz_input *input, const char *name,
+/* args: a user's name must not become an option. */
+static void check_list(struct fuzz_input *input, const char *name, bool args,
 		       const char *const *list)
 {
 	const char *raw = input_get(input, name);
@@ -88,7 +89,7 @@ static void check_list(struct fuzz_input *input, const char *name,
 		if (*part == '\0')
 			continue;
 		i_assert(*list != NULL);
-		i_assert(**list != '-' || *part == '-');
+		i_assert(!args || **list != '-' || *part == '-');
 		list++;
 	}
 	i_assert(*list == NULL);
@@ -112,9 +113,10 @@ static void check_template(struct fuzz_input *input, const char *name,
 static void check_set(struct fuzz_input *input,
 		      const struct antispam_settings *set)
 {
-	check_list(input, "antispam_spam", set->spam);
-	check_list(input, "antispam_trash_pattern", set->trash_pattern);
-	check_list(input, "antispam_pipe_env", set->pipe_env);
+	check_list(input, "antispam_spam", FALSE, set->spam);
+	check_list(input, "antispam_trash_pattern", FALSE,
+		   set->trash_pattern);
+	check_list(input, "antispam_pipe_env", TRUE, set->pipe_env);
 	check_template(input, "antispam_spool2dir_spam", set->spool2dir_spam);
 	i_assert(set->timeout_msecs > 0);
 	i_assert(set->max_parallel >= 1 && set->max_parallel <= 100);
