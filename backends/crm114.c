@@ -104,11 +104,6 @@ crm114_init(pool_t pool, const struct antispam_settings *set, void **context_r,
 	return 0;
 }
 
-static const char *crm114_tmpdir(void *context ATTR_UNUSED)
-{
-	return "/tmp";
-}
-
 /* The header alone, which is all that mailreaver.crm needs. */
 static struct istream *
 crm114_input(const struct crm114_context *ctx, const struct antispam_job *job)
@@ -206,6 +201,5 @@ const struct antispam_backend antispam_backend_crm114 = {
 	.signature_regex = CRM114_SIGNATURE_REGEX,
 	.max_batch = CRM114_MAX_BATCH,
 	.init = crm114_init,
-	.tmpdir = crm114_tmpdir,
 	.learn = crm114_learn,
 };

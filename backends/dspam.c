@@ -90,11 +90,6 @@ dspam_init(pool_t pool, const struct antispam_settings *set, void **context_r,
 	return 0;
 }
 
-static const char *dspam_tmpdir(void *context ATTR_UNUSED)
-{
-	return "/tmp";
-}
-
 static const char *dspam_result_header(void *context)
 {
 	const struct dspam_context *ctx = context;
@@ -200,7 +195,6 @@ const struct antispam_backend antispam_backend_dspam = {
 	.signature_header = DSPAM_SIGNATURE_HEADER,
 	.max_batch = DSPAM_MAX_BATCH,
 	.init = dspam_init,
-	.tmpdir = dspam_tmpdir,
 	.result_header = dspam_result_header,
 	.result_declines = dspam_result_declines,
 	.learn = dspam_learn,

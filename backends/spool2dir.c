@@ -560,17 +560,11 @@ spool2dir_init(pool_t pool, const struct antispam_settings *set,
 	return 0;
 }
 
-static const char *spool2dir_tmpdir(void *context ATTR_UNUSED)
-{
-	return "/tmp";
-}
-
 const struct antispam_backend antispam_backend_spool2dir = {
 	.name = "spool2dir",
 	.needs = ANTISPAM_NEED_MESSAGE,
 	.max_batch = 32,
 	.init = spool2dir_init,
-	.tmpdir = spool2dir_tmpdir,
 	.learn = spool2dir_learn,
 	.prepare = spool2dir_prepare,
 	.commit = spool2dir_commit,

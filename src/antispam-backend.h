@@ -74,7 +74,7 @@ struct antispam_backend {
 	int (*init)(pool_t pool, const struct antispam_settings *set,
 		    void **context_r, const char **warning_r,
 		    const char **error_r);
-	/* The directory for messages that do not fit into memory. */
+	/* The directory for messages that do not fit into memory; NULL = /tmp. */
 	const char *(*tmpdir)(void *context);
 	/* NULL, or, with ANTISPAM_NEED_SIGNATURE: the name of a header whose
 	   value may keep a message from being taught, NULL if there is none;

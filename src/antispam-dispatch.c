@@ -59,13 +59,15 @@ antispam_dispatch_begin(const struct antispam_teacher *teacher,
 			enum fsync_mode fsync_mode)
 {
 	const struct antispam_backend *backend = teacher->backend;
+	const char *tmpdir = backend->tmpdir == NULL ?
+		"/tmp" :
+		backend->tmpdir(teacher->backend_context);
 	struct antispam_dispatch *dispatch;
 
 	dispatch = i_new(struct antispam_dispatch, 1);
 	dispatch->teacher = teacher;
 	dispatch->fsync_mode = fsync_mode;
-	dispatch->jobs = antispam_job_list_create(
-		backend->tmpdir(teacher->backend_context));
+	dispatch->jobs = antispam_job_list_create(tmpdir);
 	return dispatch;
 }
 
