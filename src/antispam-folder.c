@@ -11,22 +11,19 @@
 #include "str-sanitize.h"
 #include "imap-utf7.h"
 #include "antispam-compat-lib.h"
+#include "antispam-regex.h"
 #include "antispam-folder.h"
 #include "antispam-settings.h"
 
-#define PCRE2_CODE_UNIT_WIDTH 8
 #include <ctype.h>
-#include <pcre2.h>
 
 #define GLOB_OPTIONS (PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY)
 #define UNICODE_OPTIONS (PCRE2_UTF | PCRE2_UCP | PCRE2_MATCH_INVALID_UTF)
 #define CASELESS_OPTIONS (PCRE2_CASELESS | UNICODE_OPTIONS)
-/* The callouts count the steps. \C would cut characters into bytes. */
+/* \C would cut characters into bytes. */
 #define REGEX_OPTIONS \
-	(UNICODE_OPTIONS | PCRE2_AUTO_CALLOUT | PCRE2_NEVER_BACKSLASH_C)
+	(UNICODE_OPTIONS | ANTISPAM_REGEX_OPTIONS | PCRE2_NEVER_BACKSLASH_C)
 
-/* Items of an expression that may be tried on one folder: 1 to 4 ms. */
-#define REGEX_MAX_STEPS 100000
 /* Memory for backtracking, kB: enough to repeat a group over 250 bytes. */
 #define REGEX_HEAP_LIMIT 128
 /* Groups of which ten frames, at 16 bytes a group, fill that. */
@@ -234,13 +231,6 @@ rule_compile(struct folder_rule *rule, const char *regex, uint32_t options,
 	return -1;
 }
 
-static int count_step(pcre2_callout_block *block ATTR_UNUSED, void *context)
-{
-	unsigned int *steps = context;
-
-	return ++*steps <= REGEX_MAX_STEPS ? 0 : PCRE2_ERROR_MATCHLIMIT;
-}
-
 /* What matching needs besides code; once, before the first code. */
 static int
 map_prepare_match(struct antispam_folder_map *map, const char **error_r)
@@ -254,10 +244,7 @@ map_prepare_match(struct antispam_folder_map *map, const char **error_r)
 		*error_r = NO_MEMORY;
 		return -1;
 	}
-	pcre2_set_callout(map->limits, count_step, map->steps);
-	pcre2_set_match_limit(map->limits, REGEX_MAX_STEPS);
-	pcre2_set_depth_limit(map->limits, REGEX_MAX_STEPS);
-	pcre2_set_heap_limit(map->limits, REGEX_HEAP_LIMIT);
+	antispam_regex_limit(map->limits, map->steps, REGEX_HEAP_LIMIT);
 	return 0;
 }
 

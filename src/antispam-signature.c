@@ -10,21 +10,17 @@
 #include "message-header-parser.h"
 #include "antispam-settings.h"
 #include "antispam-backend.h"
+#include "antispam-regex.h"
 #include "antispam-signature.h"
-
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
 
 #define SIGNATURE_REGEX "^[A-Za-z0-9][A-Za-z0-9._,:@+-]{0,254}$"
 /* Bytes; no regex is asked about more. */
 #define SIGNATURE_MAX 512
 
-/* The whole signature must match. The callouts count the steps. */
+/* The whole signature must match. */
 #define REGEX_OPTIONS \
-	(PCRE2_ANCHORED | PCRE2_ENDANCHORED | PCRE2_AUTO_CALLOUT | \
+	(PCRE2_ANCHORED | PCRE2_ENDANCHORED | ANTISPAM_REGEX_OPTIONS | \
 	 PCRE2_NEVER_UTF)
-/* Items of the expression that may be tried on one signature: 1 to 4 ms. */
-#define REGEX_MAX_STEPS 100000
 /* Memory for backtracking, kB. */
 #define REGEX_HEAP_LIMIT 256
 
@@ -125,13 +121,6 @@ antispam_signature_rule_header(const struct antispam_signature_rule *rule)
 	return rule->header;
 }
 
-static int count_step(pcre2_callout_block *block ATTR_UNUSED, void *context)
-{
-	unsigned int *steps = context;
-
-	return ++*steps <= REGEX_MAX_STEPS ? 0 : PCRE2_ERROR_MATCHLIMIT;
-}
-
 /* As pcre2_match(). */
 static int
 rule_match(const struct antispam_signature_rule *rule, const char *value,
@@ -144,10 +133,7 @@ rule_match(const struct antispam_signature_rule *rule, const char *value,
 	unsigned int steps = 0;
 	int ret;
 
-	pcre2_set_callout(limits, count_step, &steps);
-	pcre2_set_match_limit(limits, REGEX_MAX_STEPS);
-	pcre2_set_depth_limit(limits, REGEX_MAX_STEPS);
-	pcre2_set_heap_limit(limits, REGEX_HEAP_LIMIT);
+	antispam_regex_limit(limits, &steps, REGEX_HEAP_LIMIT);
 	ret = pcre2_match(rule->code, (PCRE2_SPTR)value, size, 0, 0, match,
 			  limits);
 	pcre2_match_context_free(limits);

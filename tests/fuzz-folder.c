@@ -1,5 +1,5 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
-/* fuzz-sources: src/antispam-folder.c */
+/* fuzz-sources: src/antispam-folder.c src/antispam-regex.c */
 
 /* Lines: the folder's name, its namespace's prefix, its special use, then the
    twelve settings in their order, lists split at ';'. Patterns are compared

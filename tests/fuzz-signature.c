@@ -1,6 +1,6 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
-/* fuzz-sources: src/antispam-signature.c */
+/* fuzz-sources: src/antispam-signature.c src/antispam-regex.c */
 
 /* Whatever a message's headers hold: what is chosen has no byte that could be
    harmful, and stands in the last header; what is refused gets one printable
