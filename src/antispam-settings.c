@@ -18,10 +18,10 @@
 #define BLANKS " \t"
 /* Bytes of a wrong value or name that an error quotes. */
 #define ERROR_MAX_VALUE 200
-/* Beyond that, more programs side by side are a mistake. */
+/* Beyond that, more processes side by side are a mistake. */
 #define MAX_MAX_PARALLEL 100
-/* No name that has more bytes resembles one of ours. */
-#define MAX_NAME 80
+/* With less memory a process that reads mail does not start. */
+#define MIN_VSZ_LIMIT (32 * 1024 * 1024)
 
 enum value_type {
 	VALUE_STR,
@@ -203,10 +203,41 @@ static bool setting_is_folder_regex(const struct setting_def *def)
 		def->offset == OFFSET(unsure_regex);
 }
 
+/* Its last component is made by us, those before it are the admin's. */
+static int
+parse_queue_dir(struct settings_parser *parser, const char *value,
+		const char **dir_r, const char **error_r)
+{
+	const char *const *parts;
+	size_t size = strlen(value);
+
+	if (strchr(value, '%') != NULL) {
+		return value_error(parser, value, error_r,
+				   "there is one queue for all users; write a "
+				   "path without %%");
+	}
+	while (size > 0 && value[size - 1] == '/')
+		size--;
+	if (*value != '/' || size == 0) {
+		return value_error(parser, value, error_r,
+				   "write the directory's path from / on");
+	}
+	for (parts = t_strsplit(value, "/"); *parts != NULL; parts++) {
+		if (strcmp(*parts, ".") == 0 || strcmp(*parts, "..") == 0) {
+			return value_error(parser, value, error_r,
+					   "write the path without . and ..");
+		}
+	}
+	*dir_r = p_strndup(parser->pool, value, size);
+	return 0;
+}
+
 static int
 parse_str(struct settings_parser *parser, const char *value,
 	  const char **str_r, const char **error_r)
 {
+	if (parser->def->offset == OFFSET(queue_dir))
+		return parse_queue_dir(parser, value, str_r, error_r);
 	if (setting_is_arg(parser->def))
 		return parser_expand_arg(parser, value, str_r, error_r);
 	return parser_expand(parser, ANTISPAM_EXPAND_PLAIN, value, str_r,
@@ -337,7 +368,7 @@ parse_bool(struct settings_parser *parser, const char *value, bool *bool_r,
 	   const char **error_r)
 {
 	if (strcasecmp(value, "yes") == 0 || strcasecmp(value, "y") == 0 ||
-	    strcmp(value, "1") == 0)
+	    strcasecmp(value, "1") == 0)
 		*bool_r = TRUE;
 	else if (strcasecmp(value, "no") == 0)
 		*bool_r = FALSE;
@@ -363,6 +394,12 @@ parse_time(struct settings_parser *parser, const char *value,
 				   "write how long the spam filter may take, "
 				   "as 60 s");
 	}
+	if (*msecs_r == 0 &&
+	    parser->def->offset == OFFSET(queue_lifetime_msecs)) {
+		return value_error(parser, value, error_r,
+				   "nothing would be tried again; write how "
+				   "long a lesson may wait, as 5 days");
+	}
 	return 0;
 }
 
@@ -372,12 +409,21 @@ parse_size(struct settings_parser *parser, const char *value, uoff_t *size_r,
 {
 	const char *error;
 
-	if (antispam_compat_parse_size(value, size_r, &error) == 0)
-		return 0;
-	return value_error(parser, value, error_r,
-			   "%s; write a number and, if you like, its unit, as "
-			   "10 M",
-			   error);
+	if (antispam_compat_parse_size(value, size_r, &error) < 0) {
+		return value_error(parser, value, error_r,
+				   "%s; write a number and, if you like, its "
+				   "unit, as 10 M",
+				   error);
+	}
+	if (parser->def->offset == OFFSET(trainer_vsz_limit) &&
+	    *size_r != 0 && *size_r < MIN_VSZ_LIMIT) {
+		return value_error(parser, value, error_r,
+				   "with so little memory nothing can be "
+				   "learned; write 1 G, or at least %u M, or 0 "
+				   "for no limit",
+				   MIN_VSZ_LIMIT / (1024 * 1024));
+	}
+	return 0;
 }
 
 static int
@@ -390,9 +436,9 @@ parse_uint(struct settings_parser *parser, const char *value,
 		return value_error(parser, value, error_r,
 				   "write a whole number, at least 1");
 	}
-	if (parser->def->offset == OFFSET(max_parallel) &&
-	    *num_r > MAX_MAX_PARALLEL) {
-		warning = t_strdup_printf("%s = %s: at most %u programs run "
+	/* they are all of this kind */
+	if (*num_r > MAX_MAX_PARALLEL) {
+		warning = t_strdup_printf("%s = %s: at most %u processes run "
 					  "side by side; write %u",
 					  parser->name, value,
 					  MAX_MAX_PARALLEL, MAX_MAX_PARALLEL);
@@ -477,90 +523,6 @@ int antispam_settings_parse(pool_t pool,
 	parser.set->warnings = array_front(&parser.warnings);
 	*set_r = parser.set;
 	return 0;
-}
-
-/* The i-th of all names without "antispam_", old ones included, or NULL. */
-static const char *setting_name(unsigned int i)
-{
-	if (i < N_ELEMENTS(setting_defs))
-		return setting_defs[i].name;
-	i -= N_ELEMENTS(setting_defs);
-	return i < N_ELEMENTS(old_settings) ? old_settings[i].old : NULL;
-}
-
-bool antispam_settings_has(const char *name)
-{
-	const char *ours;
-	unsigned int i;
-
-	if (!antispam_compat_begins(name, SETTING_PREFIX))
-		return FALSE;
-	name += strlen(SETTING_PREFIX);
-	for (i = 0; (ours = setting_name(i)) != NULL; i++) {
-		if (strcmp(ours, name) == 0)
-			return TRUE;
-	}
-	return FALSE;
-}
-
-/* Letters to insert, delete or replace to make b of a. b is no longer than
-   MAX_NAME. */
-static unsigned int edit_distance(const char *a, const char *b)
-{
-	unsigned int row[MAX_NAME + 1], i, diagonal, above;
-	const unsigned int size = strlen(b);
-
-	i_assert(size <= MAX_NAME);
-	for (i = 0; i <= size; i++)
-		row[i] = i;
-	for (; *a != '\0'; a++) {
-		diagonal = row[0]++;
-		for (i = 1; i <= size; i++) {
-			above = row[i];
-			row[i] = I_MIN(I_MIN(above, row[i - 1]) + 1,
-				       diagonal + (*a == b[i - 1] ? 0 : 1));
-			diagonal = above;
-		}
-	}
-	return row[size];
-}
-
-/* The name that resembles this one most, without "antispam_", or NULL. */
-static const char *setting_resembling(const char *name)
-{
-	const char *ours, *best = NULL;
-	unsigned int i, distance, best_distance;
-
-	if (strlen(name) > MAX_NAME)
-		return NULL;
-	/* a quarter of the letters may be wrong, and one more */
-	best_distance = strlen(name) / 4 + 2;
-	for (i = 0; (ours = setting_name(i)) != NULL; i++) {
-		distance = edit_distance(ours, name);
-		if (distance < best_distance) {
-			best_distance = distance;
-			best = ours;
-		}
-	}
-	return best;
-}
-
-const char *antispam_settings_unknown(const char *name)
-{
-	const char *shown = str_sanitize(name, ERROR_MAX_VALUE);
-	const char *ours;
-
-	if (antispam_compat_begins(name, SETTING_PREFIX))
-		name += strlen(SETTING_PREFIX);
-	ours = setting_resembling(name);
-	if (ours == NULL) {
-		return t_strdup_printf("unknown setting %s: remove it; "
-				       "antispam(7) names all settings",
-				       shown);
-	}
-	return t_strdup_printf("unknown setting %s: did you mean %s%s? "
-			       "antispam(7) names all settings",
-			       shown, SETTING_PREFIX, ours);
 }
 
 static bool is_harmless(char c)

@@ -17,6 +17,7 @@
    UINT      a whole number, at least 1
    IGNORED   accepted from old configurations, without effect */
 #define ANTISPAM_SETTINGS(X) \
+	ANTISPAM_GLOBAL_SETTINGS(X) \
 	X(ENUM, backend, "", ANTISPAM_BACKEND_NAMES) \
 	X(LIST, spam, "", "") \
 	X(LIST, spam_pattern, "", "") \
@@ -66,6 +67,15 @@
 	X(IGNORED, debug_prefix, "", "") \
 	X(IGNORED, skip_from_line, "", "") \
 	X(IGNORED, spam_keywords, "", "")
+
+/* Those of them that are the same for all users: one process reads the queue,
+   and it knows no user yet when it starts. */
+#define ANTISPAM_GLOBAL_SETTINGS(X) \
+	X(STR, queue_dir, "/var/lib/dovecot/antispam", "") \
+	X(TIME, queue_delay, "10 s", "") \
+	X(TIME, queue_lifetime, "5 days", "") \
+	X(UINT, trainer_max_children, "2", "") \
+	X(SIZE, trainer_vsz_limit, "1 G", "")
 
 /* Names that dovecot-antispam gave settings before: X(old, new). */
 #define ANTISPAM_OLD_SETTINGS(X) \
@@ -158,6 +168,12 @@ bool antispam_settings_has(const char *name);
 /* A sentence on a name that is not: "unknown setting ..., did you mean ...".
    Data stack. */
 const char *antispam_settings_unknown(const char *name);
+
+/* A user's fields, "name=value", as userdb gives them; NULL = none. Returns 0,
+   or -1 and *error_r (data stack) if one of them sets what is the same for all
+   users. */
+int antispam_settings_check_fields(const char *const *fields,
+				   const char **error_r);
 
 /* Make the value that a user's name brings harmless as a part of a file name,
    as ANTISPAM_EXPAND_TEMPLATE says. Data stack. */

@@ -1,5 +1,5 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
-/* fuzz-sources: src/antispam-settings.c */
+/* fuzz-sources: src/antispam-settings.c src/antispam-settings-names.c */
 
 /* Lines: the user's name, then "name=value" for each setting, "antispam_" left
    out. Whatever the user is called, lists keep their entries, and templates
@@ -122,15 +122,23 @@ static void check_set(struct fuzz_input *input,
 	i_assert(set->max_parallel >= 1 && set->max_parallel <= 100);
 	i_assert(set->allow_append_to_spam <= 2 && set->training <= 1);
 	i_assert(set->backend_name != NULL || set->backend == 0);
+	i_assert(set->queue_dir[0] == '/' && set->queue_dir[1] != '\0');
+	i_assert(set->queue_lifetime_msecs > 0);
+	i_assert(set->trainer_max_children >= 1 &&
+		 set->trainer_max_children <= 100);
 	i_assert(set->warnings != NULL && set->pipe_program != NULL);
 }
 
 static void check_name(const char *name)
 {
+	const char *const fields[] = { name, NULL };
+	const char *error;
 	const char *sentence = antispam_settings_unknown(name);
 
 	i_assert(strncmp(sentence, "unknown setting ", 16) == 0);
 	(void)antispam_settings_has(name);
+	if (antispam_settings_check_fields(fields, &error) < 0)
+		i_assert(strstr(name, "antispam_") != NULL);
 }
 
 FUZZ_BEGIN_STR(const char *str)

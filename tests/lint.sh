@@ -123,7 +123,7 @@ storage_include='^#[[:space:]]*include[[:space:]]+["<](mail-(storage|user|namesp
 
 lint_pure() {
 	files=
-	for name in folder transition settings; do
+	for name in folder transition settings settings-names; do
 		for file in src/antispam-$name.c src/antispam-$name.h; do
 			[ ! -e "$file" ] || files="$files $file"
 		done

@@ -132,6 +132,11 @@ static void test_antispam_settings_default(void)
 		test_assert(set->pipe_program_args == NULL);
 		test_assert(set->pipe_program_spam_arg == NULL);
 		test_assert(set->spool2dir_spam == NULL);
+		test_assert_strcmp(set->queue_dir, "/var/lib/dovecot/antispam");
+		test_assert(set->queue_delay_msecs == 10000);
+		test_assert(set->queue_lifetime_msecs == 5 * 86400 * 1000);
+		test_assert(set->trainer_max_children == 2);
+		test_assert(set->trainer_vsz_limit == 1024 * 1024 * 1024);
 		test_assert(set->warnings != NULL && set->warnings[0] == NULL);
 	}
 	pool_unref(&pool);
@@ -244,6 +249,20 @@ static const struct {
 	{ "antispam_spool2dir_spam", "/s/%u", "a@b.c", "/s/a@b.c" },
 	{ "antispam_spool2dir_spam", "/s/%u", "../x", "/s/\0012E.\0012Fx" },
 	{ "antispam_spool2dir_spam", "/s/%%lu-%u", "..", "/s/%lu-\0012E." },
+	{ "antispam_queue_dir", "/q", "u", "/q" },
+	{ "antispam_queue_dir", " /var/spool/a b/..c//", "u",
+	  "/var/spool/a b/..c" },
+	{ "antispam_queue_dir", "", "u", "/var/lib/dovecot/antispam" },
+	{ "antispam_queue_delay", "0", "u", "0" },
+	{ "antispam_queue_delay", "0 s", "u", "0" },
+	{ "antispam_queue_delay", "1 mins", "u", "60000" },
+	{ "antispam_queue_lifetime", "49 days", "u", "4233600000" },
+	{ "antispam_queue_lifetime", "1 s", "u", "1000" },
+	{ "antispam_trainer_max_children", "1", "u", "1" },
+	{ "antispam_trainer_max_children", "1000", "u", "100" },
+	{ "antispam_trainer_vsz_limit", "0", "u", "0" },
+	{ "antispam_trainer_vsz_limit", "32 M", "u", "33554432" },
+	{ "antispam_trainer_vsz_limit", "4G", "u", "4294967296" },
 };
 
 static const char *
@@ -266,6 +285,12 @@ value_text(const struct antispam_settings *set, const char *name)
 		{ "dspam_notspam", set->dspam_notspam },
 		{ "spam_regex", set->spam_regex },
 		{ "spool2dir_spam", set->spool2dir_spam },
+		{ "queue_dir", set->queue_dir },
+		{ "queue_delay", dec2str(set->queue_delay_msecs) },
+		{ "queue_lifetime", dec2str(set->queue_lifetime_msecs) },
+		{ "trainer_max_children",
+		  dec2str(set->trainer_max_children) },
+		{ "trainer_vsz_limit", dec2str(set->trainer_vsz_limit) },
 	};
 	unsigned int i;
 
@@ -356,6 +381,22 @@ static const struct {
 	{ "antispam_max_parallel", "1.5", "u", "at least 1" },
 	{ "antispam_max_parallel", "4294967296", "u", "at least 1" },
 	{ "antispam_max_parallel", "", "u", "at least 1" },
+	{ "antispam_queue_dir", "queue", "u", "from / on" },
+	{ "antispam_queue_dir", "./queue", "u", "from / on" },
+	{ "antispam_queue_dir", "/", "u", "from / on" },
+	{ "antispam_queue_dir", "//", "u", "from / on" },
+	{ "antispam_queue_dir", "/q/../r", "u", "without . and .." },
+	{ "antispam_queue_dir", "/q/.", "u", "without . and .." },
+	{ "antispam_queue_dir", "/q/%u", "u", "without %" },
+	{ "antispam_queue_dir", "/q%%", "u", "without %" },
+	{ "antispam_queue_delay", "10", "u", "60 s" },
+	{ "antispam_queue_delay", "-1 s", "u", "60 s" },
+	{ "antispam_queue_lifetime", "0 s", "u", "5 days" },
+	{ "antispam_queue_lifetime", "50 days", "u", "60 s" },
+	{ "antispam_trainer_max_children", "0", "u", "at least 1" },
+	{ "antispam_trainer_vsz_limit", "1", "u", "1 G" },
+	{ "antispam_trainer_vsz_limit", "33554431", "u", "at least 32 M" },
+	{ "antispam_trainer_vsz_limit", "-1", "u", "10 M" },
 };
 
 static void check_error(unsigned int i)
@@ -424,8 +465,8 @@ static void test_antispam_settings_old(void)
 }
 
 static const char *const all_warnings =
-	"write %{w}|antispam_max_parallel = 101: at most 100 programs run side "
-	"by side; write 100|write %{2}";
+	"write %{w}|antispam_max_parallel = 101: at most 100 processes run "
+	"side by side; write 100|write %{2}";
 
 static void test_antispam_settings_warnings(void)
 {
@@ -484,72 +525,6 @@ static void test_antispam_settings_copies(void)
 }
 
 static const struct {
-	const char *name;
-	/* NULL = ours; "" = none to suggest. */
-	const char *suggestion;
-} name_rows[] = {
-	{ "antispam_spam", NULL },
-	{ "antispam_backend", NULL },
-	{ "antispam_unsure_pattern_ignorecase", NULL },
-	{ "antispam_mail_sendmail", NULL },
-	{ "antispam_mail_tmpdir", NULL },
-	{ "antispam_verbose_debug", NULL },
-	{ "antispam_spma", "antispam_spam" },
-	{ "antispam_span", "antispam_spam" },
-	{ "antispam_Spam", "antispam_spam" },
-	{ "antispam_spams", "antispam_spam" },
-	{ "antispam_trahs", "antispam_trash" },
-	{ "antispam_backed", "antispam_backend" },
-	{ "antispam_spam_patern_ignore_case",
-	  "antispam_spam_pattern_ignorecase" },
-	{ "antispam_mail_senmdail", "antispam_mail_sendmail" },
-	{ "antispam_pipe_programm_args", "antispam_pipe_program_args" },
-	{ "antispam_foo", "" },
-	{ "antispam_", "" },
-	{ "antispam", "" },
-	{ "spam_x_y_z", "" },
-	{ "", "" },
-	{ "antispam_unsure_pattern_ignorecase_unsure_pattern_ignorecase_"
-	  "unsure_pattern_ignorecase_unsure_pattern_ignorecase",
-	  "" },
-};
-
-static void check_name(const char *name, const char *suggestion,
-		       unsigned int idx)
-{
-	const char *sentence;
-
-	test_assert_idx(antispam_settings_has(name) == (suggestion == NULL),
-			idx);
-	if (suggestion == NULL)
-		return;
-	sentence = antispam_settings_unknown(name);
-	test_assert_idx(strstr(sentence, name) != NULL, idx);
-	test_assert_idx(strstr(sentence, "antispam(7)") != NULL, idx);
-	if (*suggestion == '\0') {
-		test_assert_idx(strstr(sentence, "did you mean") == NULL, idx);
-	} else {
-		suggestion = t_strconcat("mean ", suggestion, "?", NULL);
-		test_assert_idx(strstr(sentence, suggestion) != NULL, idx);
-	}
-}
-
-static void test_antispam_settings_name(void)
-{
-	unsigned int i;
-
-	test_begin("antispam settings: names");
-	for (i = 0; i < N_ELEMENTS(name_rows); i++)
-		check_name(name_rows[i].name, name_rows[i].suggestion, i);
-	/* without the prefix it is another's */
-	test_assert(!antispam_settings_has("spam"));
-	test_assert(!antispam_settings_has("xantispam_spam"));
-	test_assert(strchr(antispam_settings_unknown("antispam_a\nb"), '\n') ==
-		    NULL);
-	test_end();
-}
-
-static const struct {
 	const char *value, *encoded;
 } encode_rows[] = {
 	{ "", "" },
@@ -590,7 +565,6 @@ int main(void)
 		test_antispam_settings_old,
 		test_antispam_settings_warnings,
 		test_antispam_settings_copies,
-		test_antispam_settings_name,
 		test_antispam_settings_encode,
 		NULL
 	};

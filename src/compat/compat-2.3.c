@@ -123,6 +123,8 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 	};
 	const char *const *env;
 
+	if (antispam_settings_check_fields(user->userdb_fields, error_r) < 0)
+		return -1;
 	for (env = compat.envs; *env != NULL; env += 2) {
 		if (!antispam_settings_has(env[0])) {
 			*error_r = antispam_settings_unknown(env[0]);

@@ -141,6 +141,8 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 	const char *error;
 	int ret;
 
+	if (antispam_settings_check_fields(user->userdb_fields, error_r) < 0)
+		return -1;
 	ret = settings_get(user->event, &antispam_setting_parser_info,
 			   SETTINGS_GET_FLAG_NO_EXPAND |
 				   SETTINGS_GET_FLAG_NO_CHECK,

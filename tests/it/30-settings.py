@@ -89,6 +89,13 @@ WRONG = [
     (pipe(max_parallel='-4'), 'antispam_max_parallel = -4: '),
     (pipe(max_parallel='4.5'), 'antispam_max_parallel = 4.5: '),
     (pipe(log_lessons='maybe'), 'antispam_log_lessons = maybe: .*yes or no'),
+    # What is the same for all is nothing that a user may have.
+    (pipe(queue_dir='/var/spool/x'), "antispam_queue_dir: can't be set per "
+     'user; write it in the configuration file'),
+    (pipe(queue_delay='1 s'), "antispam_queue_delay: can't be set per user"),
+    (pipe(queue_lifetime='1 d'), "antispam_queue_lifetime: can't be set per "),
+    (pipe(trainer_max_children='1'), "antispam_trainer_max_children: can't "),
+    (pipe(trainer_vsz_limit='1 G'), "antispam_trainer_vsz_limit: can't be "),
     # More than one thing wrong: still one error.
     (pipe(log_lessons='maybe', max_size='big', spam_regex='('), 'antispam_'),
     (pipe(backend='nosuch', spam=r'\Jnuk'), 'antispam_backend = nosuch'),
@@ -154,6 +161,13 @@ WRONG_FOR_ALL = [
     (pipe(spam_regex='('), r'antispam_spam_regex = \(: .*paren', False),
     (pipe(timeout='soon'), 'antispam_timeout = soon: .*unit', True),
     (pipe(max_size='big'), 'antispam_max_size = big: .*unit', True),
+    (pipe(queue_dir='queue'), 'antispam_queue_dir = queue: .*from / on', True),
+    (pipe(queue_dir='/q/@PERCENT@'), 'antispam_queue_dir = /q/%%: .*without %',
+     True),
+    (pipe(queue_lifetime='0 s'), 'antispam_queue_lifetime = 0 s: .*5 days',
+     True),
+    (pipe(trainer_vsz_limit='10 M'),
+     'antispam_trainer_vsz_limit = 10 M: .*1 G', True),
     (pipe(pipe_program='sendmail'), 'antispam_pipe_program = sendmail: ',
      False),
 ]
