@@ -1,0 +1,19 @@
+#ifndef TRAINER_CLIENT_H
+#define TRAINER_CLIENT_H
+
+/* The name of the trainer's socket in base_dir. */
+#define ANTISPAM_TRAINER_SOCKET "antispam-trainer"
+
+/* What can be said to it besides the name of a transaction's directory. */
+#define ANTISPAM_TRAINER_LINE_SCAN "scan"
+/* Make the queue's directory. */
+#define ANTISPAM_TRAINER_LINE_DIR "dir"
+
+/* Wake the trainer: tell it the name of a transaction's directory that was just
+   released, or one of the lines above. Never waits; it is a hint alone, since
+   the trainer also looks by itself. Returns 0 if it was said, -1 and *error_r
+   (data stack) if there is nobody to say it to. */
+int antispam_trainer_wake(const char *base_dir, const char *line,
+			  const char **error_r);
+
+#endif
