@@ -50,29 +50,41 @@ backend_files := $(shell echo $(BACKENDS) | tr A-Z a-z)
 
 # Main programs: each is linked by itself and belongs to nothing else.
 MAINS = src/trainer-main.c src/doveadm-antispam.c
+# What Dovecot's config process alone loads.
+SERVICE_SRCS := $(wildcard src/compat/service-$(DOVECOT_VERSION).c)
 
 SRCS := $(filter-out $(MAINS),$(sort $(wildcard src/*.c))) \
-	$(sort $(wildcard src/compat/*-$(or $(DOVECOT_VERSION),none).c)) \
+	$(filter-out $(SERVICE_SRCS), $(sort $(wildcard \
+		src/compat/*-$(or $(DOVECOT_VERSION),none).c))) \
 	$(wildcard backends/backends.c) \
 	$(foreach b,$(backend_files), \
 		$(or $(wildcard backends/$b.c),$(error no backends/$b.c: see \
 			CONFIG_BACKEND_ in .config or defconfig)) \
 		$(wildcard backends/$b-*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
+# The trainer's own files are not in the plugin, but for how to wake it.
+PLUGIN_OBJS := $(filter-out $(BUILD)/src/compat/trainer-%, \
+	$(filter $(BUILD)/src/trainer-client.o,$(OBJS)) \
+	$(filter-out $(BUILD)/src/trainer-%,$(OBJS)))
 PLUGIN = $(BUILD)/lib90_antispam_plugin.so
 LIBRARY = $(BUILD)/antispam.a
 
 # What is built and where it goes, a line each: file:directory:mode
 PRODUCTS = $(PLUGIN):$(INSTALLDIR):644
 
-# The module that tells 2.4's doveconf our settings has libdovecot alone.
+# The module that tells Dovecot's config process of our service, and on 2.4 of
+# our settings, has libdovecot alone.
 SETTINGS_SRCS := $(wildcard src/compat/settings-$(DOVECOT_VERSION).c)
-ifneq ($(SETTINGS_SRCS),)
+ifneq ($(SERVICE_SRCS),)
 SETTINGS_MODULE = $(BUILD)/libantispam_settings.so
-$(SETTINGS_MODULE): $(patsubst %.c,$(BUILD)/%.o, \
-	$(SETTINGS_SRCS) src/antispam-settings.c)
+$(SETTINGS_MODULE): $(patsubst %.c,$(BUILD)/%.o,$(SERVICE_SRCS) \
+	$(if $(SETTINGS_SRCS),$(SETTINGS_SRCS) src/antispam-settings.c))
 PRODUCTS += $(SETTINGS_MODULE):$(dovecot_moduledir)/settings:644
 endif
+
+# The queue's reader, which Dovecot's master starts.
+TRAINER = $(BUILD)/antispam-trainer
+PRODUCTS += $(TRAINER):$(dovecot_pkglibexecdir):755
 
 MAN_PAGES := $(wildcard antispam.7)
 PRODUCTS += $(foreach page,$(MAN_PAGES), \
@@ -145,7 +157,7 @@ $(BUILD)/%.o: %.c $(BUILD)/flags | tools
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # Nothing of Dovecot is linked: the process that loads a module has it.
-$(PLUGIN): $(OBJS) $(BUILD)/objects
+$(PLUGIN): $(PLUGIN_OBJS) $(BUILD)/objects
 $(BUILD)/%.so:
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)

@@ -1,7 +1,7 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
 /* Which names are settings of ours, what an admin may have meant by another
-   one, and which of them a user can't have of their own. */
+   one, and which of them are the same for all users. */
 
 #include "lib.h"
 #include "str-sanitize.h"
@@ -131,4 +131,49 @@ int antispam_settings_check_fields(const char *const *fields,
 		return -1;
 	}
 	return 0;
+}
+
+struct global_source {
+	const char *(*get)(void *context, const char *name);
+	void *context;
+};
+
+static const char *global_get(void *context, const char *name)
+{
+	const struct global_source *global = context;
+
+	if (!has_name(global_names, N_ELEMENTS(global_names), name))
+		return NULL;
+	return global->get(global->context, name);
+}
+
+/* These settings have no variables, and neither have the others' defaults. */
+static int
+global_expand(void *context ATTR_UNUSED, enum antispam_expand how ATTR_UNUSED,
+	      const char *raw, const char **value_r,
+	      const char **warning_r ATTR_UNUSED,
+	      const char **error_r ATTR_UNUSED)
+{
+	*value_r = raw;
+	return 0;
+}
+
+int antispam_settings_parse_global(pool_t pool,
+				   const char *(*get)(void *context,
+						      const char *name),
+				   void *context, bool *queued_r,
+				   const struct antispam_settings **set_r,
+				   const char **error_r)
+{
+	struct global_source global = { .get = get, .context = context };
+	const struct antispam_settings_source source = {
+		.get = global_get,
+		.expand = global_expand,
+		.context = &global,
+	};
+	const char *training = get(context, SETTING_PREFIX "training");
+
+	*queued_r = training != NULL &&
+		strcasecmp(t_str_trim(training, " \t"), "queued") == 0;
+	return antispam_settings_parse(pool, &source, set_r, error_r);
 }

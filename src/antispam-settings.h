@@ -163,6 +163,18 @@ int antispam_settings_parse(pool_t pool,
 			    const struct antispam_settings **set_r,
 			    const char **error_r);
 
+/* The same for a process that serves all users: of the settings it reads
+   ANTISPAM_GLOBAL_SETTINGS alone, whatever else is wrong; the others have their
+   defaults. get and context are those of a source. *queued_r, which is always
+   set, says whether users learn by the queue who have no setting of their
+   own. */
+int antispam_settings_parse_global(pool_t pool,
+				   const char *(*get)(void *context,
+						      const char *name),
+				   void *context, bool *queued_r,
+				   const struct antispam_settings **set_r,
+				   const char **error_r);
+
 /* The name is one of ours, or an old one of them. */
 bool antispam_settings_has(const char *name);
 /* A sentence on a name that is not: "unknown setting ..., did you mean ...".

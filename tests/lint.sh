@@ -172,14 +172,14 @@ lint_layers() {
 		$(c_files_but 'src/*' 'src/antispam-hook.*' \
 			'src/antispam-user.*' 'src/antispam-plugin.*' \
 			'src/antispam-dispatch.*' 'src/antispam-collect.*' \
-			src/trainer-main.c \
+			'src/trainer-*' \
 			src/doveadm-antispam.c 'src/compat/*')
 	forbid 'include[[:space:]]+"antispam-(job|backend|folder|transition|signature|queue)\.h"' \
 		'the runner knows programs, and nothing of lessons' \
 		$(c_files_but 'src/runner-*')
 	forbid '\b(v?fork|exec(l|le|lp|v|ve|vp|vpe)|fexecve|posix_spawnp?|wait(pid|id|3|4)?|kill(pg)?|popen|system|program_client_[a-z_]+)[[:space:]]*\(' \
 		'processes are the runner'\''s business (src/runner-exec.c): call antispam_run_many()' \
-		$(c_files_but 'src/*' 'src/runner-*' src/trainer-main.c) \
+		$(c_files_but 'src/*' 'src/runner-*' 'src/trainer-*') \
 		$(c_files_but 'backends/*')
 	forbid '\b(connect|net_connect_[a-z_]+)[[:space:]]*\(' \
 		'connections are the runner'\''s business (src/runner-net.c)' \

@@ -11,15 +11,15 @@ import manual
 import pkg
 import readme
 import sources
-from admin import MODULE, PLUGIN
-from harness import Skip, equal, mail, main, row, test
+from admin import MODULE, PLUGIN, TRAINER
+from harness import equal, mail, main, row, test, wait_until
 from imap import Imap
 
 IS_NEW = admin.release() >= (2, 4)
 LINES = ['antispam_backend = pipe', 'antispam_pipe_program = /bin/true',
          'antispam_pipe_program_spam_arg = x',
          'antispam_pipe_program_notspam_arg = y']
-ALL_FILES = [PLUGIN, MODULE] if IS_NEW else [PLUGIN]
+ALL_FILES = [PLUGIN, MODULE]
 OURS = 'Error: antispam: nothing is learned in this session: '
 # How a log line differs from what is quoted of it.
 VARYING = {
@@ -98,11 +98,6 @@ def no_start(text, change, *wanted):
         raise AssertionError('Dovecot started')
 
 
-def only_new():
-    if not IS_NEW:
-        raise Skip('Dovecot 2.3 has no settings modules')
-
-
 # Files
 
 @test
@@ -116,7 +111,10 @@ def stale_plugin():
 
 @test
 def stale_module():
-    only_new()
+    if not IS_NEW:
+        row('stale settings module: mail works, and what is said',
+            works_without, admin.make_stale(MODULE))
+        return
     row('stale settings module: no start, and why', no_start,
         admin.whole(*LINES), admin.make_stale(*ALL_FILES),
         *in_readme("Error: Couldn't load plugin"),
@@ -132,8 +130,7 @@ def remedy():
     with admin.Admin('\n'.join(lines) + '\n', admin.make_stale(*ALL_FILES),
                      name='remedy') as d:
         row('stale files: mail works by what README says', silent, d)
-        if IS_NEW:
-            d.expect_log(in_manual("Couldn't load plugin"))
+        d.expect_log(in_manual("Couldn't load plugin"))
 
 
 @test
@@ -144,9 +141,26 @@ def no_plugin():
             in_manual("Plugin 'antispam' not found"))
 
 
+def works_without(change):
+    """Dovecot 2.3 needs the settings module for the service alone."""
+    with admin.Admin(admin.whole(*LINES), change, name='no service') as d:
+        taught(d)
+        d.expect_log(in_manual("Couldn't load plugin"))
+
+
+def taught(d):
+    """A lesson; nothing else is said."""
+    lines = moves_pass(d)
+    equal([re.search(r'antispam: (.*)$', line)[1] for line in lines],
+          ['1 learned as spam by pipe', '1 learned as ham by pipe'])
+
+
 @test
 def no_module():
-    only_new()
+    if not IS_NEW:
+        row('no settings module: mail works, and nothing is said',
+            works_without, admin.remove(MODULE))
+        return
     with admin.Admin(admin.whole(), admin.remove(MODULE),
                      name='no settings module') as d:
         row('no settings module and no settings: one error, mail works',
@@ -160,6 +174,30 @@ def no_module():
     text = ' '.join(sources.read(f'{pkg.ROOT}/README').split())
     row('README quotes it', equal,
         f'Dovecot refuses to start ("{quotation}")' in text, True)
+
+
+@test
+def stale_trainer():
+    """Of another Dovecot that has the same ABI, or it would not be started."""
+    with admin.Admin(admin.whole(*LINES), admin.make_stale_trainer,
+                     name='stale trainer') as d:
+        row('stale trainer: mail works', taught, d)
+        row('stale trainer: what is said', says_trainer, d,
+            in_manual('antispam-trainer was built for Dovecot'))
+
+
+def says_trainer(d, wanted):
+    """And then Dovecot's master says that it waits before it tries again."""
+    wait_until(lambda: d.log('startup failed, throttling'), 5, 'its end')
+    fatal = d.assert_log('Fatal: ' + wanted)
+    d.broken.update(fatal)
+    d.expect_log(r'service\(antispam-trainer\): command startup failed')
+
+
+@test
+def no_trainer():
+    row('no trainer: no start, and why', no_start, admin.whole(*LINES),
+        admin.remove(TRAINER), 'antispam-trainer')
 
 
 # Settings that are wrong: what is written, and what is said

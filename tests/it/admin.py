@@ -22,6 +22,7 @@ LOAD = {
 EXAMPLE_PORT = '9900'
 PLUGIN = 'modules/lib90_antispam_plugin.so'
 MODULE = 'modules/settings/libantispam_settings.so'
+TRAINER = 'antispam-trainer'
 
 
 def release():
@@ -122,3 +123,15 @@ def make_stale(*names):
             with open(f'{lib}/{name}', 'wb') as file:
                 file.write(data.replace(mine, mine[:-1] + other))
     return change
+
+
+def make_stale_trainer(lib):
+    """A change after which the trainer says that it is of another version."""
+    with open(f'{lib}/{TRAINER}', 'rb') as file:
+        data = file.read()
+    mine = re.escape(number().encode())
+    found = set(re.findall(rb'\0(' + mine + rb'\.[-.0-9]+)\0', data))
+    equal(len(found), 1, f'versions in {TRAINER}')
+    version = found.pop()
+    with open(f'{lib}/{TRAINER}', 'wb') as file:
+        file.write(data.replace(version, b'9' + version[1:]))
