@@ -12,7 +12,9 @@
 #include "antispam-backend.h"
 #include "antispam-job.h"
 #include "antispam-signature.h"
+#include "antispam-place.h"
 #include "antispam-user.h"
+#include "antispam-dispatch.h"
 #include "antispam-collect.h"
 
 const struct antispam_refusal antispam_refusal_failed = {
@@ -129,6 +131,18 @@ collect_signature(const struct antispam_user *auser,
 	i_unreached();
 }
 
+/* What only a lesson in the queue needs: who the message is, and, unless input
+   is NULL, where it lies. place is the caller's. */
+static void collect_for_queue(struct antispam_job *job, struct mail *mail,
+			      struct istream *input,
+			      struct antispam_place *place)
+{
+	if (!job->change.append)
+		job->guid = antispam_place_guid(mail);
+	if (input != NULL && antispam_place_find(mail, input, place))
+		job->place = place;
+}
+
 int antispam_collect(const struct antispam_user *auser,
 		     struct antispam_dispatch *dispatch,
 		     const struct antispam_job *src, struct mail *mail,
@@ -137,6 +151,7 @@ int antispam_collect(const struct antispam_user *auser,
 {
 	const enum antispam_need needs = auser->teacher.backend->needs;
 	struct antispam_job job = *src;
+	struct antispam_place place;
 	struct istream *input = NULL;
 	int ret;
 
@@ -152,6 +167,7 @@ int antispam_collect(const struct antispam_user *auser,
 					    &input) < 0)
 			return collect_unreadable(dispatch, &job, mail);
 	}
-
+	if (antispam_teacher_is_queued(&auser->teacher))
+		collect_for_queue(&job, mail, input, &place);
 	return antispam_dispatch_add(dispatch, &job, input, captured);
 }

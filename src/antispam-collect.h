@@ -19,7 +19,7 @@ struct antispam_refusal {
 extern const struct antispam_refusal antispam_refusal_failed;
 
 /* Read of a message what the user's backend wants to know, and keep it in
-   dispatch for learning. job gives spam, folder and origin. mail is the
+   dispatch for learning. job gives spam, change, folder and origin. mail is the
    message, whose header can be read; and its contents, unless dispatch has
    captured them.
 

@@ -1,128 +1,66 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
-/* Collects a transaction's jobs and hands them to the backend before the
-   storage commits. A backend that can take a lesson back gets them as they
+/* Collects a transaction's jobs. They go into the queue; or to the backend
+   before the storage commits: one that can take a lesson back gets them as they
    come, so that little is kept; any other gets them when the transaction is
    complete, since it may still be rolled back. */
 
 #include "lib.h"
 #include "istream.h"
-#include "str.h"
-#include "str-sanitize.h"
-#include "time-util.h"
-#include "lib-event-private.h"
+#include "lib-event.h"
 #include "antispam-settings.h"
 #include "antispam-job.h"
+#include "antispam-store.h"
 #include "antispam-backend.h"
+#include "antispam-report.h"
+#include "antispam-teacher.h"
+#include "antispam-enqueue.h"
 #include "antispam-dispatch.h"
 
 /* A backend that can take lessons back gets them when this many bytes of
    messages are in memory. */
-#define DISPATCH_EARLY_BYTES (ANTISPAM_JOB_MEMORY_MAX / 2)
-/* Errors of one transaction that are logged one by one. */
-#define DISPATCH_MAX_ERRORS 10
-/* Folder names in log lines are cut here, in bytes. */
-#define DISPATCH_NAME_MAX 200
+#define DISPATCH_EARLY_BYTES (ANTISPAM_STORE_MEMORY_MAX / 2)
 
 struct antispam_dispatch {
-	const struct antispam_teacher *teacher;
+	struct antispam_teacher *teacher;
 	enum fsync_mode fsync_mode;
+	struct antispam_report report;
+
+	/* NULL = the backend learns within the command: what is below. */
+	struct antispam_enqueue *enqueue;
+
+	struct antispam_store *store;
 	struct antispam_job_list *jobs;
 	/* The backend's, see struct antispam_backend. */
 	void *undo;
-	/* taught, by class ([TRUE] = spam): learned or known. declined: by the
-	   filter, or by what the message is. too_big: not looked at. */
-	unsigned int taught[2], declined, too_big;
 	/* Time that the taught ones took, for events sent at commit. */
 	unsigned int taught_msecs[2];
-	/* Lessons that failed. */
-	unsigned int failures;
-	/* The log has been warned of a message that is not learned. */
-	bool warned:1;
 };
-
-static const char *const result_names[] = {
-	[ANTISPAM_LEARNED] = "learned",
-	[ANTISPAM_KNOWN] = "known",
-	[ANTISPAM_DECLINED] = "declined",
-	[ANTISPAM_LATER] = "later",
-	[ANTISPAM_BROKEN] = "broken",
-};
-
-static const char *class_name(bool spam)
-{
-	return spam ? "spam" : "ham";
-}
 
 struct antispam_dispatch *
-antispam_dispatch_begin(const struct antispam_teacher *teacher,
+antispam_dispatch_begin(struct antispam_teacher *teacher,
 			enum fsync_mode fsync_mode)
 {
 	const struct antispam_backend *backend = teacher->backend;
-	const char *tmpdir = backend->tmpdir == NULL ?
-		"/tmp" :
-		backend->tmpdir(teacher->backend_context);
 	struct antispam_dispatch *dispatch;
 
 	dispatch = i_new(struct antispam_dispatch, 1);
 	dispatch->teacher = teacher;
 	dispatch->fsync_mode = fsync_mode;
-	dispatch->jobs = antispam_job_list_create(tmpdir);
+	dispatch->report.event = teacher->event;
+	dispatch->report.backend = backend->name;
+	if (antispam_teacher_is_queued(teacher)) {
+		dispatch->report.queued = TRUE;
+		dispatch->enqueue = antispam_enqueue_begin(
+			teacher, &dispatch->report);
+		return dispatch;
+	}
+	dispatch->store = antispam_store_create(
+		backend->tmpdir == NULL ?
+			"/tmp" :
+			backend->tmpdir(teacher->backend_context));
+	dispatch->jobs = antispam_job_list_create(dispatch->store);
 	return dispatch;
-}
-
-/* Dovecot's statistics take an event's age for its field duration. */
-static void
-send_event(const struct antispam_teacher *teacher, bool spam,
-	   enum antispam_result result, unsigned int duration_msecs)
-{
-	const char *class = class_name(spam), *outcome = result_names[result];
-	struct event *event = event_create(teacher->event);
-
-	timeval_sub_usecs(&event->tv_created,
-			  (long long)duration_msecs * 1000);
-	event_set_name(event, "antispam_lesson_finished");
-	event_add_str(event, "class", class);
-	event_add_str(event, "backend", teacher->backend->name);
-	event_add_str(event, "outcome", outcome);
-	event_add_str(event, "queued", "no");
-	e_debug(event, "lesson finished: %s: %s", class, outcome);
-	event_unref(&event);
-}
-
-static const char *describe_message(const struct antispam_job *job)
-{
-	return t_strdup_printf("(message: %s, to folder: %s)",
-			       str_sanitize(job->origin, DISPATCH_NAME_MAX),
-			       str_sanitize(job->folder, DISPATCH_NAME_MAX));
-}
-
-/* One error a failure: what, why, which message. But a user may drag any number
-   of messages whose signatures are forged: the last errors of many are a
-   number. */
-static void
-log_failure(struct antispam_dispatch *dispatch, const struct antispam_job *job,
-	    const char *why)
-{
-	const struct antispam_teacher *teacher = dispatch->teacher;
-	const char *error = t_strdup_printf(
-		"learn(%s) with %s failed: %s %s", class_name(job->spam),
-		teacher->backend->name, why, describe_message(job));
-
-	if (++dispatch->failures > DISPATCH_MAX_ERRORS)
-		e_debug(teacher->event, "%s", error);
-	else
-		e_error(teacher->event, "%s", error);
-}
-
-static void log_more_failures(const struct antispam_dispatch *dispatch)
-{
-	if (dispatch->failures <= DISPATCH_MAX_ERRORS)
-		return;
-	e_error(dispatch->teacher->event,
-		"learning with %s failed for %u more messages",
-		dispatch->teacher->backend->name,
-		dispatch->failures - DISPATCH_MAX_ERRORS);
 }
 
 /* Returns FALSE if the transaction must be refused. */
@@ -131,29 +69,29 @@ dispatch_outcome(struct antispam_dispatch *dispatch,
 		 const struct antispam_job *job,
 		 const struct antispam_outcome *outcome)
 {
-	const struct antispam_teacher *teacher = dispatch->teacher;
+	struct antispam_report *report = &dispatch->report;
 
 	if (outcome->skipped)
 		return FALSE;
 	switch (outcome->result) {
 	case ANTISPAM_LEARNED:
 	case ANTISPAM_KNOWN:
-		dispatch->taught[job->spam]++;
+		report->taught[job->spam]++;
 		dispatch->taught_msecs[job->spam] += outcome->duration_msecs;
 		/* what can be taken back is not finished before the commit */
-		if (teacher->backend->commit != NULL)
+		if (dispatch->teacher->backend->commit != NULL)
 			return TRUE;
 		break;
 	case ANTISPAM_DECLINED:
-		antispam_dispatch_decline(dispatch, job, FALSE, outcome->why);
+		antispam_report_declined(report, job, FALSE, outcome->why);
 		return TRUE;
 	case ANTISPAM_LATER:
 	case ANTISPAM_BROKEN:
-		log_failure(dispatch, job, outcome->why);
+		antispam_report_failure(report, job, outcome->why);
 		break;
 	}
-	send_event(teacher, job->spam, outcome->result,
-		   outcome->duration_msecs);
+	antispam_report_finished(report, job->spam, outcome->result,
+				 outcome->duration_msecs);
 	/* no other try would help one that is broken */
 	return outcome->result != ANTISPAM_LATER;
 }
@@ -242,17 +180,20 @@ static int dispatch_learn(struct antispam_dispatch *dispatch)
 static int dispatch_make_room(struct antispam_dispatch *dispatch)
 {
 	if (dispatch->teacher->backend->rollback == NULL ||
-	    antispam_job_list_memory(dispatch->jobs) <= DISPATCH_EARLY_BYTES)
+	    antispam_store_memory(dispatch->store) <= DISPATCH_EARLY_BYTES)
 		return 0;
 	return dispatch_learn(dispatch);
 }
 
 int antispam_dispatch_capture_begin(struct antispam_dispatch *dispatch)
 {
+	if (dispatch->enqueue != NULL) {
+		antispam_enqueue_capture_begin(dispatch->enqueue);
+		return 0;
+	}
 	if (dispatch_make_room(dispatch) < 0)
 		return -1;
-	antispam_job_list_begin(dispatch->jobs,
-				dispatch->teacher->set->max_size);
+	antispam_store_begin(dispatch->store, dispatch->teacher->set->max_size);
 	return 0;
 }
 
@@ -260,52 +201,101 @@ void antispam_dispatch_capture(void *context, const void *data, size_t size)
 {
 	struct antispam_dispatch *dispatch = context;
 
-	antispam_job_list_append(dispatch->jobs, data, size);
+	if (dispatch->enqueue != NULL)
+		antispam_enqueue_capture(dispatch->enqueue, data, size);
+	else
+		antispam_store_append(dispatch->store, data, size);
 }
 
 void antispam_dispatch_capture_cancel(struct antispam_dispatch *dispatch)
 {
-	antispam_job_list_cancel(dispatch->jobs);
+	if (dispatch->enqueue != NULL)
+		antispam_enqueue_capture_cancel(dispatch->enqueue);
+	else
+		antispam_store_cancel(dispatch->store);
 }
 
+/* Keep the message, if there is one, for the job. As
+   antispam_store_finish(). */
 static int
 dispatch_keep(struct antispam_dispatch *dispatch,
 	      const struct antispam_job *job, struct istream *input,
 	      bool captured, const char **error_r)
 {
-	if (captured)
-		return antispam_job_list_finish(dispatch->jobs, job, error_r);
-	return antispam_job_list_add(dispatch->jobs, job, input,
-				     dispatch->teacher->set->max_size,
-				     error_r);
+	uoff_t offset = antispam_store_size(dispatch->store), size = 0;
+	int ret = 1;
+
+	if (captured) {
+		ret = antispam_store_finish(dispatch->store, &offset, &size,
+					    error_r);
+	} else if (input != NULL) {
+		ret = antispam_store_add(dispatch->store, input,
+					 dispatch->teacher->set->max_size,
+					 &offset, &size, error_r);
+	}
+	if (ret > 0)
+		antispam_job_list_add(dispatch->jobs, job, offset, size);
+	return ret;
+}
+
+static void dispatch_too_big(struct antispam_dispatch *dispatch,
+			     const struct antispam_job *job)
+{
+	dispatch->report.too_big++;
+	e_debug(dispatch->teacher->event,
+		"not learned, since it is bigger than antispam_max_size %s",
+		antispam_report_describe(job));
+}
+
+/* No filter's fault: it is moved all the same. */
+static void dispatch_unreadable(struct antispam_dispatch *dispatch,
+				const struct antispam_job *job,
+				const char *error)
+{
+	antispam_report_failure(&dispatch->report, job, error);
+	antispam_report_finished(&dispatch->report, job->spam,
+				 ANTISPAM_BROKEN, 0);
+}
+
+static int
+dispatch_enqueue(struct antispam_dispatch *dispatch,
+		 const struct antispam_job *job, struct istream *input,
+		 bool captured)
+{
+	const char *error;
+	int ret;
+
+	ret = antispam_enqueue_add(dispatch->enqueue, job, input, captured,
+				   &error);
+	if (ret == 0)
+		dispatch_too_big(dispatch, job);
+	else if (ret < 0 && error != NULL)
+		dispatch_unreadable(dispatch, job, error);
+	return I_MAX(ret, 0);
 }
 
 int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			  const struct antispam_job *job,
 			  struct istream *input, bool captured)
 {
-	const struct antispam_teacher *teacher = dispatch->teacher;
 	const char *error;
 	int ret;
 
+	if (dispatch->enqueue != NULL)
+		return dispatch_enqueue(dispatch, job, input, captured);
 	if (!captured && dispatch_make_room(dispatch) < 0)
 		return -1;
 
 	ret = dispatch_keep(dispatch, job, input, captured, &error);
 	if (ret == 0) {
-		dispatch->too_big++;
-		e_debug(teacher->event,
-			"not learned, since it is bigger than "
-			"antispam_max_size %s",
-			describe_message(job));
+		dispatch_too_big(dispatch, job);
 	} else if (ret < 0 && input != NULL && input->stream_errno != 0) {
-		/* no filter's fault: it is moved all the same */
-		log_failure(dispatch, job, error);
-		send_event(teacher, job->spam, ANTISPAM_BROKEN, 0);
+		dispatch_unreadable(dispatch, job, error);
 		ret = 0;
 	} else if (ret < 0) {
-		log_failure(dispatch, job, error);
-		send_event(teacher, job->spam, ANTISPAM_LATER, 0);
+		antispam_report_failure(&dispatch->report, job, error);
+		antispam_report_finished(&dispatch->report, job->spam,
+					 ANTISPAM_LATER, 0);
 	}
 	return ret;
 }
@@ -314,30 +304,22 @@ void antispam_dispatch_decline(struct antispam_dispatch *dispatch,
 			       const struct antispam_job *job, bool warn,
 			       const char *why)
 {
-	const struct antispam_teacher *teacher = dispatch->teacher;
-
-	dispatch->declined++;
-	if (warn && !dispatch->warned) {
-		dispatch->warned = TRUE;
-		e_warning(teacher->event, "not learned, since %s %s", why,
-			  describe_message(job));
-	} else {
-		e_debug(teacher->event, "not learned, since %s %s", why,
-			describe_message(job));
-	}
-	send_event(teacher, job->spam, ANTISPAM_DECLINED, 0);
+	antispam_report_declined(&dispatch->report, job, warn, why);
 }
 
 void antispam_dispatch_refuse(struct antispam_dispatch *dispatch,
 			      const struct antispam_job *job, const char *why)
 {
 	e_error(dispatch->teacher->event, "refused, since %s %s", why,
-		describe_message(job));
+		antispam_report_describe(job));
 }
 
 void antispam_dispatch_drop_last(struct antispam_dispatch *dispatch)
 {
-	antispam_job_list_drop_last(dispatch->jobs);
+	if (dispatch->enqueue != NULL)
+		antispam_enqueue_drop_last(dispatch->enqueue);
+	else
+		antispam_job_list_drop_last(dispatch->jobs);
 }
 
 /* What could be taken back is decided; so many of the lessons are lost. */
@@ -345,13 +327,13 @@ static void
 dispatch_finish_events(const struct antispam_dispatch *dispatch,
 		       unsigned int lost)
 {
-	const struct antispam_teacher *teacher = dispatch->teacher;
+	const struct antispam_report *report = &dispatch->report;
 	unsigned int i, count, mean_msecs;
 	enum antispam_result result;
 	int spam;
 
 	for (spam = 0; spam <= 1; spam++) {
-		count = dispatch->taught[spam];
+		count = report->taught[spam];
 		if (count == 0)
 			continue;
 		mean_msecs = dispatch->taught_msecs[spam] / count;
@@ -360,8 +342,8 @@ dispatch_finish_events(const struct antispam_dispatch *dispatch,
 				ANTISPAM_LATER :
 				ANTISPAM_LEARNED;
 			T_BEGIN {
-				send_event(teacher, spam == 1, result,
-					   mean_msecs);
+				antispam_report_finished(report, spam == 1,
+							 result, mean_msecs);
 			} T_END;
 		}
 		lost -= I_MIN(lost, count);
@@ -373,6 +355,11 @@ int antispam_dispatch_prepare(struct antispam_dispatch *dispatch)
 	const struct antispam_teacher *teacher = dispatch->teacher;
 	const char *error;
 
+	if (dispatch->enqueue != NULL) {
+		antispam_enqueue_prepare(dispatch->enqueue,
+					 dispatch->fsync_mode);
+		return 0;
+	}
 	if (dispatch_learn(dispatch) < 0)
 		return -1;
 	if (dispatch->undo == NULL || teacher->backend->prepare == NULL)
@@ -392,49 +379,25 @@ static void dispatch_free(struct antispam_dispatch **_dispatch)
 	struct antispam_dispatch *dispatch = *_dispatch;
 
 	*_dispatch = NULL;
-	log_more_failures(dispatch);
+	antispam_report_end(&dispatch->report);
 	i_assert(dispatch->undo == NULL);
 	antispam_job_list_destroy(&dispatch->jobs);
+	antispam_store_destroy(&dispatch->store);
 	i_free(dispatch);
 }
 
-static void
-append_count(string_t *str, unsigned int count, const char *what)
+/* Let the backend reveal what it has learned. Returns FALSE if any of it is
+   lost. */
+static bool dispatch_reveal(struct antispam_dispatch *dispatch)
 {
-	if (count == 0)
-		return;
-	if (str_len(str) > 0)
-		str_append(str, ", ");
-	str_printfa(str, "%u %s", count, what);
-}
-
-static const char *dispatch_summary(const struct antispam_dispatch *dispatch)
-{
-	string_t *str = t_str_new(128);
-
-	append_count(str, dispatch->taught[TRUE], "learned as spam");
-	append_count(str, dispatch->taught[FALSE], "learned as ham");
-	append_count(str, dispatch->declined, "declined");
-	if (str_len(str) > 0)
-		str_printfa(str, " by %s", dispatch->teacher->backend->name);
-	append_count(str, dispatch->too_big,
-		     "not learned (bigger than antispam_max_size)");
-	return str_c(str);
-}
-
-void antispam_dispatch_commit(struct antispam_dispatch **_dispatch)
-{
-	struct antispam_dispatch *dispatch = *_dispatch;
 	const struct antispam_teacher *teacher = dispatch->teacher;
 	const struct antispam_backend *backend = teacher->backend;
-	const char *error = NULL, *summary;
-	unsigned int lost = 0;
+	const char *error = NULL;
+	unsigned int lost;
 
-	if (dispatch->undo != NULL) {
-		lost = backend->commit(teacher->backend_context,
-				       &dispatch->undo, &error);
-		dispatch_finish_events(dispatch, lost);
-	}
+	lost = backend->commit(teacher->backend_context, &dispatch->undo,
+			       &error);
+	dispatch_finish_events(dispatch, lost);
 	if (lost > 0) {
 		e_error(teacher->event,
 			"%u of the messages that were moved are not learned "
@@ -444,8 +407,22 @@ void antispam_dispatch_commit(struct antispam_dispatch **_dispatch)
 		e_error(teacher->event, "learning with %s: %s", backend->name,
 			error);
 	}
-	summary = dispatch_summary(dispatch);
-	if (teacher->set->log_lessons && summary[0] != '\0' && lost == 0)
+	return lost == 0;
+}
+
+void antispam_dispatch_commit(struct antispam_dispatch **_dispatch)
+{
+	struct antispam_dispatch *dispatch = *_dispatch;
+	const struct antispam_teacher *teacher = dispatch->teacher;
+	const char *summary;
+	bool revealed = TRUE;
+
+	if (dispatch->enqueue != NULL)
+		antispam_enqueue_commit(&dispatch->enqueue);
+	else if (dispatch->undo != NULL)
+		revealed = dispatch_reveal(dispatch);
+	summary = antispam_report_summary(&dispatch->report);
+	if (teacher->set->log_lessons && summary[0] != '\0' && revealed)
 		e_info(teacher->event, "%s", summary);
 	dispatch_free(_dispatch);
 }
@@ -454,18 +431,19 @@ void antispam_dispatch_rollback(struct antispam_dispatch **_dispatch)
 {
 	struct antispam_dispatch *dispatch = *_dispatch;
 	const struct antispam_teacher *teacher = dispatch->teacher;
-	const unsigned int taught =
-		dispatch->taught[TRUE] + dispatch->taught[FALSE];
+	const struct antispam_report *report = &dispatch->report;
 
-	if (dispatch->undo != NULL) {
+	if (dispatch->enqueue != NULL) {
+		antispam_enqueue_rollback(&dispatch->enqueue);
+	} else if (dispatch->undo != NULL) {
 		teacher->backend->rollback(teacher->backend_context,
 					   &dispatch->undo);
-	} else if (taught > 0) {
+	} else if (report->taught[TRUE] + report->taught[FALSE] > 0) {
 		/* a lesson can't be taken back from this backend */
 		e_warning(teacher->event, "nothing was moved, but %s had "
 					  "already taken lessons: %s",
 			  teacher->backend->name,
-			  dispatch_summary(dispatch));
+			  antispam_report_summary(report));
 	}
 	dispatch_free(_dispatch);
 }

@@ -2,38 +2,24 @@
 #define ANTISPAM_DISPATCH_H
 
 #include "fsync-mode.h"
-#include "antispam-runner.h"
 
-struct antispam_settings;
-struct antispam_backend;
 struct antispam_job;
-
-/* All that a lesson needs to know of its user. Outlives every dispatch. */
-struct antispam_teacher {
-	const struct antispam_settings *set;
-	const struct antispam_backend *backend;
-	/* From backend->init(). */
-	void *backend_context;
-	struct antispam_identity identity;
-	/* Its log prefix names the user and us. */
-	struct event *event;
-};
+struct antispam_teacher;
 
 /* The lessons of one transaction, from the first message to the storage's
-   decision. The only place that logs outcomes and sends the event
-   antispam_lesson_finished (fields: class, backend, outcome, duration in
-   microseconds, queued). */
+   decision: to the backend at once, or into the queue. */
 struct antispam_dispatch;
 
+/* teacher outlives it. */
 struct antispam_dispatch *
-antispam_dispatch_begin(const struct antispam_teacher *teacher,
+antispam_dispatch_begin(struct antispam_teacher *teacher,
 			enum fsync_mode fsync_mode);
 
-/* Keep a message for learning; job gives spam, folder, origin and signature,
-   input the message. Returns 1; 0 if it is not learned, but may be moved: it is
+/* Keep a message for learning; job gives what is known of it, input the
+   message; NULL if it was captured, or is not needed. Returns 1; 0 if it is not learned, but may be moved: it is
    bigger than antispam_max_size (counted), or can't be read (logged); -1 if it
    can't be kept, or if an earlier one could not be learned: logged, and the
-   transaction must be refused. */
+   transaction must be refused. With the queue that can't happen. */
 int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			  const struct antispam_job *job,
 			  struct istream *input, bool captured);

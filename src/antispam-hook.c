@@ -18,6 +18,7 @@
 #include "antispam-folder.h"
 #include "antispam-job.h"
 #include "antispam-user.h"
+#include "antispam-dispatch.h"
 #include "antispam-collect.h"
 #include "antispam-hook.h"
 
@@ -149,29 +150,31 @@ static void keep_error_text(struct mail_storage *storage)
 /* src: the folder that the message comes from, NULL = from the client. On DENY
    the storage's error is set. */
 static enum antispam_verdict
-judge(struct mail_save_context *ctx, struct mailbox *src)
+judge(struct mail_save_context *ctx, struct mailbox *src,
+      struct antispam_transition *tr_r)
 {
 	struct mailbox *dest = ctx->transaction->box;
 	struct antispam_user *auser = antispam_user_get(dest->storage->user);
 	const struct antispam_mailbox *adest, *asrc = NULL;
-	struct antispam_transition tr = { .append = src == NULL };
 	enum antispam_verdict verdict;
 	const char *reason;
 
+	i_zero(tr_r);
+	tr_r->append = src == NULL;
 	if (!is_user_command(ctx) || auser->in_virtual)
 		return ANTISPAM_VERDICT_NONE;
 	adest = classified(dest);
 	if (!adest->own)
 		return ANTISPAM_VERDICT_NONE;
-	tr.to = adest->class;
+	tr_r->to = adest->class;
 	if (src != NULL) {
 		asrc = classified(src);
 		if (asrc == NULL || !asrc->own)
 			return ANTISPAM_VERDICT_NONE;
-		tr.from = asrc->class;
+		tr_r->from = asrc->class;
 	}
 	verdict = antispam_transition_judge(
-		&tr, auser->teacher.set->allow_append_to_spam, &reason);
+		tr_r, auser->teacher.set->allow_append_to_spam, &reason);
 	if (verdict == ANTISPAM_VERDICT_DENY) {
 		refuse(dest->storage, MAIL_ERROR_NOTPOSSIBLE, reason);
 	}
@@ -186,7 +189,10 @@ transaction_get(struct mailbox_transaction_context *t)
 	struct antispam_user *auser = antispam_user_get(storage->user);
 
 	if (at == NULL) {
-		antispam_user_lookup_home(storage->user, auser);
+		if (!antispam_teacher_is_queued(&auser->teacher)) {
+			antispam_teacher_lookup_home(&auser->teacher,
+						     storage->user);
+		}
 		at = i_new(struct antispam_transaction, 1);
 		at->dispatch = antispam_dispatch_begin(
 			&auser->teacher, storage->set->parsed_fsync_mode);
@@ -199,12 +205,14 @@ transaction_get(struct mailbox_transaction_context *t)
    error set. */
 static int
 collect(struct mail_save_context *ctx, enum antispam_verdict verdict,
-	struct mail *mail, const char *origin, bool captured)
+	const struct antispam_transition *tr, struct mail *mail,
+	const char *origin, bool captured)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct mail_storage *storage = t->box->storage;
 	const struct antispam_job job = {
 		.spam = verdict == ANTISPAM_VERDICT_SPAM,
+		.change = *tr,
 		.folder = t->box->vname,
 		.origin = origin,
 	};
@@ -272,19 +280,21 @@ static int hook_copy(struct mail_save_context *ctx, struct mail *mail)
 {
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(t->box);
+	struct antispam_transition tr;
 	enum antispam_verdict verdict;
 	int ret = -1;
 
 	if (t->box->virtual_vfuncs != NULL)
 		return virtual_copy(ctx, mail);
-	verdict = judge(ctx, mail->box);
+	verdict = judge(ctx, mail->box, &tr);
 
 	if (verdict == ANTISPAM_VERDICT_NONE)
 		return abox->module_ctx.super.copy(ctx, mail);
 	/* The message is read before the storage copies it: mbox can't read it
 	   afterwards. */
 	if (verdict != ANTISPAM_VERDICT_DENY)
-		ret = collect(ctx, verdict, mail, describe_mail(mail), FALSE);
+		ret = collect(ctx, verdict, &tr, mail, describe_mail(mail),
+			      FALSE);
 	if (ret < 0) {
 		mailbox_save_cancel(&ctx);
 		return -1;
@@ -355,13 +365,14 @@ static void capture_cancel(struct mailbox_transaction_context *t)
 static int hook_save_begin(struct mail_save_context *ctx, struct istream *input)
 {
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(ctx->transaction->box);
+	struct antispam_transition tr;
 	enum antispam_verdict verdict = ANTISPAM_VERDICT_NONE;
 	int ret;
 
 	if (ctx->transaction->box->virtual_vfuncs != NULL)
 		return virtual_save_begin(ctx, input);
 	if (!ctx->copying_via_save)
-		verdict = judge(ctx, NULL);
+		verdict = judge(ctx, NULL, &tr);
 	if (verdict == ANTISPAM_VERDICT_NONE)
 		return abox->module_ctx.super.save_begin(ctx, input);
 	if (verdict == ANTISPAM_VERDICT_DENY)
@@ -389,6 +400,7 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	struct mailbox_transaction_context *t = ctx->transaction;
 	struct antispam_mailbox *abox = ANTISPAM_CONTEXT(t->box);
 	enum antispam_verdict verdict = ANTISPAM_VERDICT_NONE;
+	struct antispam_transition tr;
 	struct antispam_transaction *at;
 	bool captured;
 	int ret;
@@ -396,7 +408,7 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	if (t->box->virtual_vfuncs != NULL)
 		return virtual_save_finish(ctx);
 	if (!ctx->copying_via_save)
-		verdict = judge(ctx, NULL);
+		verdict = judge(ctx, NULL, &tr);
 	ret = abox->module_ctx.super.save_finish(ctx);
 	if (verdict == ANTISPAM_VERDICT_NONE)
 		return ret;
@@ -407,7 +419,7 @@ static int hook_save_finish(struct mail_save_context *ctx)
 	at = transaction_get(t);
 	captured = at->capturing;
 	at->capturing = FALSE;
-	ret = collect(ctx, verdict, ctx->dest_mail, "APPEND", captured);
+	ret = collect(ctx, verdict, &tr, ctx->dest_mail, "APPEND", captured);
 	if (captured && ret <= 0)
 		antispam_dispatch_capture_cancel(at->dispatch);
 	return ret < 0 ? -1 : 0;

@@ -2,7 +2,7 @@
 #define ANTISPAM_USER_H
 
 #include "mail-user.h"
-#include "antispam-dispatch.h"
+#include "antispam-teacher.h"
 
 struct antispam_folder_map;
 
@@ -24,7 +24,6 @@ struct antispam_user {
 	   expression that took too long. */
 	bool overlap_logged:1;
 	bool regex_logged:1;
-	bool home_looked_up:1;
 	/* A virtual folder is being saved to. */
 	bool in_virtual;
 };
@@ -35,10 +34,5 @@ void antispam_user_created(struct mail_user *user);
 
 /* NULL = training is off for this user. */
 struct antispam_user *antispam_user_get(struct mail_user *user);
-
-/* Fill in teacher->identity.home, which may need a userdb lookup; warn once if
-   there is none and the backend's programs would want it. */
-void antispam_user_lookup_home(struct mail_user *user,
-			       struct antispam_user *auser);
 
 #endif

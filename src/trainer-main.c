@@ -64,7 +64,7 @@ static void trainer_manager_start(void)
 	const struct trainer_manager_settings set = {
 		.queue_dir = trainer.set->queue_dir,
 		.delay_msecs = trainer.set->queue_delay_msecs,
-		.lifetime_secs = trainer.set->queue_lifetime_msecs / 1000,
+		.lifetime_msecs = trainer.set->queue_lifetime_msecs,
 		.max_children = trainer.set->trainer_max_children,
 		.vsz_limit = trainer.set->trainer_vsz_limit,
 	};

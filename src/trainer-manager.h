@@ -11,7 +11,7 @@ struct trainer_manager_settings {
 	/* Exists and is safe. */
 	const char *queue_dir;
 	unsigned int delay_msecs;
-	unsigned int lifetime_secs;
+	unsigned int lifetime_msecs;
 	unsigned int max_children;
 	/* Of each child, in bytes; 0 = no limit. */
 	uoff_t vsz_limit;

@@ -1,0 +1,21 @@
+#ifndef ANTISPAM_PLACE_H
+#define ANTISPAM_PLACE_H
+
+struct mail;
+struct istream;
+struct antispam_place;
+
+/* Find the file of the mail storage that holds the message as it is, and will
+   hold it for as long as it exists. input is the mail's stream; nothing is read
+   of it. place_r->fd is the stream's. Returns FALSE if there is no such file:
+   the message must be read. */
+bool antispam_place_find(struct mail *mail, struct istream *input,
+			 struct antispam_place *place_r);
+
+/* The storage's name for the message, which survives COPY and MOVE; NULL = it
+   has none that can be relied on. It lives as long as the mail is not set to
+   another message. Not for one that is being saved: it has no name yet, and
+   maildir breaks if it is asked (2.3.19). */
+const char *antispam_place_guid(struct mail *mail);
+
+#endif

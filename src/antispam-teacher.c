@@ -1,0 +1,77 @@
+/* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
+
+#include "lib.h"
+#include "lib-event.h"
+#include "mail-user.h"
+#include "antispam-settings.h"
+#include "antispam-backend.h"
+#include "antispam-compat.h"
+#include "antispam-teacher.h"
+
+void antispam_teacher_lookup_home(struct antispam_teacher *teacher,
+				  struct mail_user *user)
+{
+	if (teacher->home_looked_up)
+		return;
+	teacher->home_looked_up = TRUE;
+	if (mail_user_get_home(user, &teacher->identity.home) > 0)
+		return;
+	teacher->identity.home = NULL;
+	if (teacher->backend->runs_programs) {
+		e_warning(teacher->event,
+			  "the user has no home directory: %s runs its program "
+			  "in / and without HOME; let userdb give one",
+			  teacher->backend->name);
+	}
+}
+
+static const char *backend_unknown(const char *name)
+{
+	return t_strdup_printf(
+		"antispam_backend = %s: this backend is not built in "
+		"(built in: %s, none)",
+		name, antispam_backend_names());
+}
+
+int antispam_teacher_init(struct antispam_teacher *teacher,
+			  struct mail_user *user, pool_t pool,
+			  const char **error_r)
+{
+	const char *const *warnings, *name, *warning = NULL;
+
+	if (antispam_compat_settings_get(user, pool, &teacher->set,
+					 error_r) < 0)
+		return -1;
+	for (warnings = teacher->set->warnings; *warnings != NULL; warnings++)
+		e_warning(teacher->event, "%s", *warnings);
+
+	name = teacher->set->backend_name;
+	if (name == NULL) {
+		e_warning(teacher->event,
+			  "antispam_backend is not set: nothing is learned (to "
+			  "switch training off without this warning: "
+			  "antispam_backend = none)");
+		return 0;
+	}
+	if (strcmp(name, "none") == 0)
+		return 0;
+	teacher->backend = antispam_backend_find(name);
+	if (teacher->backend == NULL) {
+		*error_r = backend_unknown(name);
+		return -1;
+	}
+	teacher->identity.username = user->username;
+	if (teacher->backend->init(pool, teacher->set,
+				   &teacher->backend_context, &warning,
+				   error_r) < 0)
+		return -1;
+	if (warning != NULL)
+		e_warning(teacher->event, "%s", warning);
+	return 1;
+}
+
+bool antispam_teacher_is_queued(const struct antispam_teacher *teacher)
+{
+	return teacher->set->training == ANTISPAM_TRAINING_QUEUED &&
+		teacher->backend->commit == NULL;
+}

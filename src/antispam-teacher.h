@@ -1,0 +1,45 @@
+#ifndef ANTISPAM_TEACHER_H
+#define ANTISPAM_TEACHER_H
+
+#include "antispam-runner.h"
+
+struct mail_user;
+struct antispam_settings;
+struct antispam_backend;
+
+/* All that a lesson needs to know of its user. */
+struct antispam_teacher {
+	const struct antispam_settings *set;
+	const struct antispam_backend *backend;
+	/* From backend->init(). */
+	void *backend_context;
+	struct antispam_identity identity;
+	/* Its log prefix names the user and us. */
+	struct event *event;
+	/* Dovecot's, where the trainer listens; NULL in the trainer itself. */
+	const char *base_dir;
+	bool home_looked_up:1;
+	/* This session has waited for the queue to be made, and has warned of
+	   a trainer that does not listen. */
+	bool queue_waited_for:1;
+	bool trainer_missed:1;
+};
+
+/* Read the user's settings and let the backend check its own. teacher->event is
+   set, and gets what the admin should know as warnings; the rest lives in pool.
+   Returns 1, 0 if training is off on purpose, -1 and *error_r (data stack),
+   which names setting, value and remedy. */
+int antispam_teacher_init(struct antispam_teacher *teacher,
+			  struct mail_user *user, pool_t pool,
+			  const char **error_r);
+
+/* Fill in teacher->identity.home, which may need a userdb lookup; warn once if
+   there is none and the backend's programs would want it. */
+void antispam_teacher_lookup_home(struct antispam_teacher *teacher,
+				  struct mail_user *user);
+
+/* Are lessons left to the trainer? A backend that takes them back with the
+   storage's transaction needs no queue. */
+bool antispam_teacher_is_queued(const struct antispam_teacher *teacher);
+
+#endif

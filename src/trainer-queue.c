@@ -1,0 +1,591 @@
+/* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
+
+/* Finds transactions and keeps in memory what must be known of them to plan.
+   As root it reads nothing but what describes the jobs. Users may have put
+   anything there: what is no transaction is put aside, and however much it is,
+   others are not kept waiting. */
+
+#define _GNU_SOURCE 1
+#include "lib.h"
+#include "array.h"
+#include "hash.h"
+#include "lib-event.h"
+#include "str-sanitize.h"
+#include "antispam-queue.h"
+#include "antispam-queue-dir.h"
+#include "antispam-queue-entry.h"
+#include "trainer-queue.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Entries that one call of scan looks at. */
+#define SCAN_ENTRIES 200
+/* What is not finished, and has no writer, is rubbish after this time. */
+#define UNFINISHED_USECS (10LL * 60 * 1000000)
+/* Files of rubbish that are removed at a time. */
+#define RUBBISH_MAX_FILES 1000
+/* Of a uid, and of all: more is left on the disk until there is room. */
+#define USER_MAX_JOBS 500000
+#define ALL_MAX_JOBS 1000000
+/* Errors of one scan that are logged. */
+#define SCAN_MAX_ERRORS 10
+/* Names in log lines are cut here, in bytes. */
+#define NAME_SHOWN 200
+
+/* Seen before it was finished. */
+struct queue_unfinished {
+	char *name;
+	int64_t since;
+	/* It was there in this scan. */
+	bool seen;
+};
+
+struct trainer_queue {
+	struct event *event;
+	char *dir;
+	int64_t delay_usecs;
+	int fd;
+
+	HASH_TABLE(const char *, struct trainer_tx *) txs;
+	ARRAY_TYPE(trainer_user) users;
+	HASH_TABLE(const char *, struct trainer_user *) users_by_key;
+	/* Jobs of a uid, whoever they name; keys are uid_key(). */
+	HASH_TABLE(void *, void *) owners;
+	unsigned int jobs;
+	ARRAY(struct queue_unfinished) unfinished;
+
+	/* NULL = no scan is under way. */
+	DIR *scan;
+	/* Hidden ones with a living writer, in this scan and in the last. */
+	unsigned int hidden, last_hidden;
+	unsigned int scan_errors;
+	bool left_out_logged;
+};
+
+int64_t trainer_queue_clock(void)
+{
+	struct antispam_queue_head now;
+
+	antispam_queue_now(&now);
+	return now.boot_usecs;
+}
+
+struct trainer_queue *trainer_queue_init(struct event *event, const char *dir,
+					 int64_t delay_usecs)
+{
+	struct trainer_queue *queue = i_new(struct trainer_queue, 1);
+
+	queue->event = event;
+	queue->dir = i_strdup(dir);
+	queue->delay_usecs = delay_usecs;
+	queue->fd = -1;
+	hash_table_create(&queue->txs, default_pool, 0, str_hash, strcmp);
+	i_array_init(&queue->users, 16);
+	hash_table_create(&queue->users_by_key, default_pool, 0, str_hash,
+			  strcmp);
+	hash_table_create_direct(&queue->owners, default_pool, 0);
+	i_array_init(&queue->unfinished, 4);
+	return queue;
+}
+
+/* Users and owners */
+
+static void *uid_key(uid_t uid)
+{
+	return POINTER_CAST((uintptr_t)uid + 1);
+}
+
+static unsigned int owner_jobs(struct trainer_queue *queue, uid_t uid)
+{
+	return POINTER_CAST_TO(hash_table_lookup(queue->owners, uid_key(uid)),
+			       unsigned int);
+}
+
+static void
+owner_set_jobs(struct trainer_queue *queue, uid_t uid, unsigned int jobs)
+{
+	if (jobs == 0)
+		hash_table_try_remove(queue->owners, uid_key(uid));
+	else {
+		hash_table_update(queue->owners, uid_key(uid),
+				  POINTER_CAST(jobs));
+	}
+}
+
+static struct trainer_user *
+user_get(struct trainer_queue *queue, const char *username, uid_t uid)
+{
+	const char *key = t_strdup_printf("%ld %s", (long)uid, username);
+	struct trainer_user *user;
+
+	user = hash_table_lookup(queue->users_by_key, key);
+	if (user != NULL)
+		return user;
+	user = i_new(struct trainer_user, 1);
+	user->key = i_strdup(key);
+	user->username = i_strdup(username);
+	user->uid = uid;
+	user->due = INT64_MAX;
+	user->sorted = TRUE;
+	i_array_init(&user->txs, 8);
+	array_push_back(&queue->users, &user);
+	key = user->key;
+	hash_table_insert(queue->users_by_key, key, user);
+	return user;
+}
+
+static void user_free(struct trainer_queue *queue, struct trainer_user *user)
+{
+	const char *key = user->key;
+
+	hash_table_remove(queue->users_by_key, key);
+	array_free(&user->txs);
+	i_free(user->key);
+	i_free(user->username);
+	i_free(user);
+}
+
+static int tx_cmp(struct trainer_tx *const *a, struct trainer_tx *const *b)
+{
+	if ((*a)->born != (*b)->born)
+		return (*a)->born < (*b)->born ? -1 : 1;
+	return strcmp((*a)->name, (*b)->name);
+}
+
+void trainer_queue_sort(struct trainer_user *user)
+{
+	if (!user->sorted)
+		array_sort(&user->txs, tx_cmp);
+	user->sorted = TRUE;
+}
+
+static void user_add(struct trainer_user *user, struct trainer_tx *tx)
+{
+	struct trainer_tx *const *last = NULL;
+
+	if (array_count(&user->txs) > 0)
+		last = array_back(&user->txs);
+	if (last != NULL && tx_cmp(last, &tx) > 0)
+		user->sorted = FALSE;
+	array_push_back(&user->txs, &tx);
+}
+
+static void tx_free(struct trainer_queue *queue, struct trainer_tx *tx)
+{
+	const char *name = tx->name;
+
+	hash_table_remove(queue->txs, name);
+	owner_set_jobs(queue, tx->uid, owner_jobs(queue, tx->uid) - tx->count);
+	queue->jobs -= tx->count;
+	i_free(tx->name);
+	i_free(tx);
+}
+
+void trainer_queue_clean(struct trainer_queue *queue, struct trainer_user *user)
+{
+	struct trainer_tx **txs;
+	struct trainer_user *const *users;
+	unsigned int i, count, kept = 0;
+
+	txs = array_get_modifiable(&user->txs, &count);
+	for (i = 0; i < count; i++) {
+		if (txs[i]->gone || txs[i]->waiting == 0)
+			tx_free(queue, txs[i]);
+		else
+			txs[kept++] = txs[i];
+	}
+	array_delete(&user->txs, kept, count - kept);
+	if (kept > 0 || user->running)
+		return;
+	users = array_get(&queue->users, &count);
+	for (i = 0; users[i] != user; i++)
+		i_assert(i < count);
+	array_delete(&queue->users, i, 1);
+	user_free(queue, user);
+}
+
+const ARRAY_TYPE(trainer_user) *
+trainer_queue_users(const struct trainer_queue *queue)
+{
+	return &queue->users;
+}
+
+void trainer_queue_deinit(struct trainer_queue **_queue)
+{
+	struct trainer_queue *queue = *_queue;
+	struct queue_unfinished *unfinished;
+	struct trainer_user *user;
+	struct trainer_tx *tx;
+
+	*_queue = NULL;
+	array_foreach_elem(&queue->users, user) {
+		array_foreach_elem(&user->txs, tx)
+			tx_free(queue, tx);
+		user_free(queue, user);
+	}
+	array_foreach_modifiable(&queue->unfinished, unfinished)
+		i_free(unfinished->name);
+	if (queue->scan != NULL)
+		(void)closedir(queue->scan);
+	hash_table_destroy(&queue->txs);
+	hash_table_destroy(&queue->users_by_key);
+	hash_table_destroy(&queue->owners);
+	array_free(&queue->unfinished);
+	array_free(&queue->users);
+	i_close_fd(&queue->fd);
+	i_free(queue->dir);
+	i_free(queue);
+}
+
+bool trainer_queue_is_empty(const struct trainer_queue *queue)
+{
+	return hash_table_count(queue->txs) == 0 && queue->hidden == 0 &&
+		queue->last_hidden == 0 &&
+		array_count(&queue->unfinished) == 0 && queue->scan == NULL;
+}
+
+/* The directory */
+
+int trainer_queue_fd(struct trainer_queue *queue, const char **error_r)
+{
+	int fd, ret;
+
+	ret = antispam_queue_dir_open(queue->dir, geteuid(), &fd, error_r);
+	if (ret <= 0) {
+		if (ret == 0) {
+			*error_r = t_strdup_printf("%s is missing",
+						   queue->dir);
+		}
+		return -1;
+	}
+	/* it may be another one by now */
+	i_close_fd(&queue->fd);
+	queue->fd = fd;
+	return fd;
+}
+
+/* Log what a scan finds, but not without end. */
+static void queue_complain(struct trainer_queue *queue, const char *name,
+			   const char *what, const char *why)
+{
+	const char *error = t_strdup_printf(
+		"%s/%s %s: %s", queue->dir, str_sanitize(name, NAME_SHOWN),
+		what, why);
+
+	if (++queue->scan_errors > SCAN_MAX_ERRORS)
+		e_debug(queue->event, "%s", error);
+	else
+		e_error(queue->event, "%s", error);
+}
+
+static void
+queue_set_aside(struct trainer_queue *queue, const char *name, const char *why)
+{
+	const char *new_name;
+
+	new_name = antispam_queue_entry_rename(queue->fd, name,
+					       ANTISPAM_QUEUE_PREFIX_FAILED);
+	if (new_name == NULL && errno == ENOENT)
+		return;
+	if (new_name == NULL) {
+		queue_complain(queue, name, "can't be put aside",
+			       t_strdup_printf("%s (rename() failed: %m)",
+					       why));
+		return;
+	}
+	queue_complain(queue, name,
+		       t_strdup_printf("is put aside as %s, and nothing is "
+				       "learned from it",
+				       str_sanitize(new_name, NAME_SHOWN)),
+		       why);
+}
+
+void trainer_queue_set_aside(struct trainer_queue *queue,
+			     struct trainer_tx *tx, const char *why)
+{
+	tx->gone = TRUE;
+	queue_set_aside(queue, tx->name, why);
+}
+
+/* Transactions */
+
+static void
+load_job(unsigned int idx, const struct antispam_queue_job *job, void *context)
+{
+	struct trainer_tx *tx = context;
+
+	trainer_plan_key(job->guid, tx->jobs[idx].key);
+	tx->jobs[idx].change = job->change;
+	tx->jobs[idx].spam = job->spam;
+}
+
+/* By our clock: since when it waits. */
+static int64_t born_usecs(const struct antispam_queue_head *head)
+{
+	struct antispam_queue_head now;
+	int64_t born;
+
+	antispam_queue_now(&now);
+	born = *now.boot_id != '\0' && strcmp(now.boot_id, head->boot_id) == 0 ?
+		head->boot_usecs :
+		now.boot_usecs - (now.wall_usecs - head->wall_usecs);
+	/* the future is a clock's mistake, or somebody's who plays */
+	return I_MIN(born, now.boot_usecs);
+}
+
+static void load_state(struct trainer_tx *tx,
+		       const struct antispam_queue_entry *entry)
+{
+	const int64_t wall = time(NULL), clock = trainer_queue_clock();
+	struct antispam_queue_state *states =
+		t_new(struct antispam_queue_state, tx->count);
+	struct trainer_job *job;
+	unsigned int i;
+
+	antispam_queue_entry_read_state(entry, pool_datastack_create(),
+					states);
+	for (i = 0; i < tx->count; i++) {
+		job = &tx->jobs[i];
+		job->attempts = states[i].attempts;
+		if (states[i].status != ANTISPAM_QUEUE_WAITING) {
+			job->settled = TRUE;
+			tx->waiting--;
+		} else if (states[i].next_try > 0) {
+			/* a clock that was set back must not stop it */
+			job->next_try = clock +
+				I_MIN(I_MAX(states[i].next_try - wall, 0),
+				      60 * 60) *
+					1000000;
+		}
+	}
+	if (tx->waiting > 0)
+		return;
+	/* whoever settled the last one has not come to remove it: a child
+	   that is given one of them will */
+	for (i = 0; i < tx->count; i++)
+		tx->jobs[i].settled = FALSE;
+	tx->waiting = tx->count;
+}
+
+static void
+queue_add(struct trainer_queue *queue, const char *username,
+	  struct trainer_tx *tx)
+{
+	struct trainer_user *user = user_get(queue, username, tx->uid);
+	const char *name = tx->name;
+
+	owner_set_jobs(queue, tx->uid, owner_jobs(queue, tx->uid) + tx->count);
+	queue->jobs += tx->count;
+	hash_table_insert(queue->txs, name, tx);
+	user_add(user, tx);
+	user->due = I_MIN(user->due, tx->born + queue->delay_usecs);
+}
+
+static bool queue_has_room(struct trainer_queue *queue,
+			   const struct antispam_queue_entry *entry)
+{
+	const unsigned int count = entry->end.count;
+
+	if (owner_jobs(queue, entry->uid) + count <= USER_MAX_JOBS &&
+	    queue->jobs + count <= ALL_MAX_JOBS)
+		return TRUE;
+	/* what is bigger than all is one that plays */
+	if (queue->jobs == 0)
+		return TRUE;
+	if (!queue->left_out_logged) {
+		queue->left_out_logged = TRUE;
+		e_warning(queue->event,
+			  "uid %ld has put very many lessons into %s: some "
+			  "are looked at when others are done",
+			  (long)entry->uid, queue->dir);
+	}
+	return FALSE;
+}
+
+static void
+queue_load(struct trainer_queue *queue,
+	   const struct antispam_queue_entry *entry)
+{
+	struct antispam_queue_head head;
+	struct trainer_tx *tx;
+	const char *error;
+
+	if (!queue_has_room(queue, entry))
+		return;
+	tx = i_malloc(MALLOC_ADD(sizeof(*tx),
+				 MALLOC_MULTIPLY(entry->end.count,
+						 sizeof(tx->jobs[0]))));
+	tx->count = tx->waiting = entry->end.count;
+	tx->uid = entry->uid;
+	if (antispam_queue_entry_read(entry, &head, load_job, tx, &error) < 0) {
+		i_free(tx);
+		queue_set_aside(queue, entry->name, error);
+		return;
+	}
+	tx->name = i_strdup(entry->name);
+	tx->born = born_usecs(&head);
+	load_state(tx, entry);
+	queue_add(queue, head.username, tx);
+}
+
+/* Somebody may still write it. If not, remove it after a while: before the job
+   file was finished nothing was promised. One that is visible was. */
+static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
+				  const char *why)
+{
+	const int64_t now = trainer_queue_clock();
+	struct queue_unfinished *unfinished;
+	int64_t since = now;
+
+	array_foreach_modifiable(&queue->unfinished, unfinished) {
+		if (strcmp(unfinished->name, name) != 0)
+			continue;
+		unfinished->seen = TRUE;
+		since = unfinished->since;
+		break;
+	}
+	if (since == now) {
+		unfinished = array_append_space(&queue->unfinished);
+		unfinished->name = i_strdup(name);
+		unfinished->since = now;
+		unfinished->seen = TRUE;
+	}
+	if (now - since < UNFINISHED_USECS)
+		return;
+	if (antispam_queue_name_is_visible(name))
+		queue_set_aside(queue, name, why);
+	else {
+		(void)antispam_queue_entry_remove(queue->fd, name,
+						  RUBBISH_MAX_FILES);
+	}
+}
+
+/* Its writer is alive, or somebody else works on it. */
+static bool entry_is_locked(struct antispam_queue_entry *entry)
+{
+	return !antispam_queue_entry_lock(entry);
+}
+
+static void queue_look_at(struct trainer_queue *queue, const char *name)
+{
+	struct antispam_queue_entry entry;
+	const char *error;
+
+	switch (antispam_queue_entry_open(queue->fd, name, &entry, &error)) {
+	case ANTISPAM_QUEUE_FOUND:
+		break;
+	case ANTISPAM_QUEUE_GONE:
+		return;
+	case ANTISPAM_QUEUE_UNFINISHED:
+		queue_note_unfinished(queue, name, error);
+		return;
+	case ANTISPAM_QUEUE_INVALID:
+		queue_set_aside(queue, name, error);
+		return;
+	case ANTISPAM_QUEUE_UNREADABLE:
+		queue_complain(queue, name, "can't be read", error);
+		return;
+	}
+	if (antispam_queue_name_is_hidden(name) && entry_is_locked(&entry))
+		queue->hidden++;
+	else
+		queue_load(queue, &entry);
+	antispam_queue_entry_close(&entry);
+}
+
+void trainer_queue_look(struct trainer_queue *queue, const char *name)
+{
+	const char *error;
+
+	if (!antispam_queue_name_is_visible(name) ||
+	    strlen(name) > ANTISPAM_QUEUE_NAME_MAX ||
+	    strchr(name, '/') != NULL ||
+	    hash_table_lookup(queue->txs, name) != NULL)
+		return;
+	if (queue->fd == -1 && trainer_queue_fd(queue, &error) < 0)
+		return;
+	T_BEGIN {
+		queue_look_at(queue, name);
+	} T_END;
+}
+
+static bool scan_begin(struct trainer_queue *queue)
+{
+	const char *error;
+	int fd = -1;
+
+	if (trainer_queue_fd(queue, &error) >= 0) {
+		fd = openat(queue->fd, ".",
+			    O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd != -1)
+			queue->scan = fdopendir(fd);
+		if (queue->scan == NULL) {
+			error = t_strdup_printf("open(%s) failed: %m",
+						queue->dir);
+		}
+	}
+	if (queue->scan == NULL) {
+		i_close_fd(&fd);
+		e_error(queue->event, "the queue can't be read: %s", error);
+		return FALSE;
+	}
+	queue->hidden = 0;
+	queue->scan_errors = 0;
+	return TRUE;
+}
+
+static void scan_end(struct trainer_queue *queue)
+{
+	struct queue_unfinished *unfinished;
+	unsigned int i, count;
+
+	(void)closedir(queue->scan);
+	queue->scan = NULL;
+	queue->last_hidden = queue->hidden;
+	if (queue->scan_errors > SCAN_MAX_ERRORS) {
+		e_error(queue->event, "%s: %u more like that", queue->dir,
+			queue->scan_errors - SCAN_MAX_ERRORS);
+	}
+	unfinished = array_get_modifiable(&queue->unfinished, &count);
+	for (i = count; i-- > 0;) {
+		if (unfinished[i].seen) {
+			unfinished[i].seen = FALSE;
+			continue;
+		}
+		i_free(unfinished[i].name);
+		array_delete(&queue->unfinished, i, 1);
+		unfinished = array_get_modifiable(&queue->unfinished, &count);
+	}
+}
+
+bool trainer_queue_scan(struct trainer_queue *queue)
+{
+	const struct dirent *d;
+	const char *name;
+	unsigned int i;
+
+	if (queue->scan == NULL && !scan_begin(queue))
+		return TRUE;
+	for (i = 0; i < SCAN_ENTRIES; i++) {
+		d = readdir(queue->scan);
+		if (d == NULL) {
+			scan_end(queue);
+			return TRUE;
+		}
+		name = d->d_name;
+		if ((antispam_queue_name_is_visible(name) ||
+		     antispam_queue_name_is_hidden(name)) &&
+		    hash_table_lookup(queue->txs, name) == NULL) T_BEGIN {
+			queue_look_at(queue, name);
+		} T_END;
+	}
+	return FALSE;
+}
+
+bool trainer_queue_is_scanning(const struct trainer_queue *queue)
+{
+	return queue->scan != NULL;
+}

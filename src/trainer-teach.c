@@ -1,0 +1,194 @@
+/* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
+
+#include "lib.h"
+#include "istream.h"
+#include "antispam-settings.h"
+#include "antispam-teacher.h"
+#include "trainer-teach.h"
+
+/* Of a filter that takes one message at a time, so many runs side by side are
+   handed over together, times antispam_max_parallel. If none of them comes to
+   anything, the filter is dead. */
+#define TEACH_ROUNDS 4
+/* A filter that takes many at a time is dead if it takes not one of so many
+   that are handed over alone, nor any batch. */
+#define TEACH_DEAD_SINGLES 2
+
+#define TEACH_SKIPPED \
+	"not tried, since the lessons before it came to nothing"
+
+struct teach {
+	const struct antispam_teacher *teacher;
+	pool_t pool;
+	trainer_teach_callback_t *callback;
+	void *context;
+	/* Lessons that came to something; those handed over alone that did
+	   not, since. */
+	unsigned int succeeded, failed_singles;
+	bool dead;
+};
+
+static void lesson_fail(struct trainer_lesson *lesson,
+			enum antispam_result result, const char *why)
+{
+	i_zero(&lesson->outcome);
+	lesson->outcome.result = result;
+	lesson->outcome.why = why;
+}
+
+/* Open those that can be. Returns their number; they and their jobs are in
+   lessons_r and jobs_r. */
+static unsigned int
+teach_open(const struct teach *teach, struct trainer_lesson *const *lessons,
+	   unsigned int count, struct trainer_lesson **lessons_r,
+	   struct antispam_job **jobs_r)
+{
+	unsigned int i, opened = 0;
+	const char *error;
+
+	for (i = 0; i < count; i++) {
+		if (lessons[i]->open(lessons[i], &error) < 0) {
+			/* what the queue has of it is broken */
+			lesson_fail(lessons[i], ANTISPAM_BROKEN,
+				    p_strdup(teach->pool, error));
+			continue;
+		}
+		lessons_r[opened] = lessons[i];
+		jobs_r[opened++] = &lessons[i]->job;
+	}
+	return opened;
+}
+
+/* Hand over lessons, and set their outcomes. Returns TRUE if all came to
+   nothing, for a reason that is not their own. */
+static bool
+teach_hand_over(const struct teach *teach,
+		struct trainer_lesson *const *lessons, unsigned int count)
+{
+	const struct antispam_teacher *teacher = teach->teacher;
+	struct antispam_outcome *outcomes =
+		t_new(struct antispam_outcome, count);
+	struct trainer_lesson **opened = t_new(struct trainer_lesson *, count);
+	struct antispam_job **jobs = t_new(struct antispam_job *, count);
+	struct antispam_batch batch = {
+		.identity = &teacher->identity,
+		.event = teacher->event,
+		.fsync_mode = FSYNC_MODE_NEVER,
+		.jobs = jobs,
+		.outcomes = outcomes,
+	};
+	unsigned int i, later = 0;
+	void *undo = NULL;
+
+	batch.count = teach_open(teach, lessons, count, opened, jobs);
+	if (batch.count > 0) {
+		teacher->backend->learn(teacher->backend_context, &batch,
+					&undo);
+	}
+	i_assert(undo == NULL);
+	for (i = 0; i < batch.count; i++) {
+		opened[i]->outcome = outcomes[i];
+		opened[i]->outcome.why = p_strdup(teach->pool, outcomes[i].why);
+		i_stream_unref(&jobs[i]->message);
+		if (outcomes[i].result == ANTISPAM_LATER)
+			later++;
+	}
+	return later == count;
+}
+
+static void
+teach_done(struct teach *teach, struct trainer_lesson *const *lessons,
+	   unsigned int count)
+{
+	T_BEGIN {
+		teach->callback(lessons, count, teach->context);
+	} T_END;
+}
+
+static void
+teach_skip(struct teach *teach, struct trainer_lesson *const *lessons,
+	   unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		lesson_fail(lessons[i], ANTISPAM_LATER, TEACH_SKIPPED);
+		lessons[i]->outcome.skipped = TRUE;
+	}
+	teach_done(teach, lessons, count);
+}
+
+/* The filter takes all of these at once: if it fails on them, let it have each
+   half, until the lesson that it fails on stands alone. */
+static void
+teach_together(struct teach *teach, struct trainer_lesson *const *lessons,
+	       unsigned int count)
+{
+	const unsigned int half = count / 2;
+	bool failed;
+
+	if (teach->dead) {
+		teach_skip(teach, lessons, count);
+		return;
+	}
+	T_BEGIN {
+		failed = teach_hand_over(teach, lessons, count);
+	} T_END;
+	if (failed && count > 1) {
+		teach_together(teach, lessons, half);
+		teach_together(teach, lessons + half, count - half);
+		return;
+	}
+	if (!failed) {
+		teach->succeeded += count;
+	} else if (++teach->failed_singles >= TEACH_DEAD_SINGLES &&
+		   teach->succeeded == 0) {
+		teach->dead = TRUE;
+	}
+	teach_done(teach, lessons, count);
+}
+
+/* The filter takes one at a time, or several side by side. */
+static void
+teach_singly(struct teach *teach, struct trainer_lesson *const *lessons,
+	     unsigned int count)
+{
+	if (teach->dead) {
+		teach_skip(teach, lessons, count);
+		return;
+	}
+	T_BEGIN {
+		teach->dead = teach_hand_over(teach, lessons, count);
+	} T_END;
+	teach_done(teach, lessons, count);
+}
+
+void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
+		   struct trainer_lesson *const *lessons, unsigned int count,
+		   trainer_teach_callback_t *callback, void *context)
+{
+	const struct antispam_backend *backend = teacher->backend;
+	struct teach teach = {
+		.teacher = teacher,
+		.pool = pool,
+		.callback = callback,
+		.context = context,
+	};
+	unsigned int size, next;
+	bool together;
+
+	together = backend->takes_many != NULL &&
+		backend->takes_many(teacher->backend_context);
+	size = backend->max_batch;
+	if (!together) {
+		size = I_MIN(size, I_MAX(teacher->set->max_parallel, 1) *
+				   TEACH_ROUNDS);
+	}
+	for (; count > 0; count -= next, lessons += next) {
+		next = I_MIN(count, size);
+		if (together)
+			teach_together(&teach, lessons, next);
+		else
+			teach_singly(&teach, lessons, next);
+	}
+}
