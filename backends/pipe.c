@@ -1,7 +1,8 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
 /* Hands each message to a program on its stdin: sendmail to a training
-   address, sa-learn, bogofilter. Its exit status alone tells success. */
+   address, sa-learn, bogofilter; or many at once to a program that can take
+   them. Its exit status alone tells success. */
 
 #include "lib.h"
 #include "array.h"
@@ -10,10 +11,13 @@
 #include "antispam-runner.h"
 #include "antispam-backend.h"
 #include "antispam-program.h"
+#include "pipe-batch.h"
 
 /* Runs that are described at a time; several times antispam_max_parallel, so
    that few slots are idle at the end of a batch. */
 #define PIPE_MAX_BATCH 32
+/* Messages that a program gets at once. */
+#define PIPE_MAX_TOGETHER 500
 /* Bytes of a program's output that are kept for the log. */
 #define PIPE_MAX_OUTPUT 1024
 
@@ -96,6 +100,48 @@ static const char *pipe_tmpdir(void *context)
 	return ctx->set->pipe_tmpdir;
 }
 
+static unsigned int pipe_takes_many(void *context)
+{
+	const struct pipe_context *ctx = context;
+
+	return ctx->set->pipe_batch == ANTISPAM_PIPE_BATCH_NO ?
+		0 :
+		PIPE_MAX_TOGETHER;
+}
+
+static void pipe_fail_all(const struct antispam_batch *batch, const char *why)
+{
+	unsigned int i;
+
+	for (i = 0; i < batch->count; i++) {
+		i_zero(&batch->outcomes[i]);
+		batch->outcomes[i].result = ANTISPAM_LATER;
+		batch->outcomes[i].why = why;
+	}
+}
+
+/* All jobs are of one class. */
+static void pipe_learn_together(const struct pipe_context *ctx,
+				const struct antispam_batch *batch)
+{
+	struct antispam_run run = {
+		.argv = ctx->argv[batch->jobs[0]->spam],
+		.max_output = PIPE_MAX_OUTPUT,
+	};
+	struct pipe_batch *many;
+	const char *error;
+
+	many = pipe_batch_create(ctx->set->pipe_batch, ctx->set->pipe_tmpdir,
+				 batch->jobs, batch->count, &run, &error);
+	if (many == NULL) {
+		pipe_fail_all(batch, error);
+		return;
+	}
+	antispam_program_learn_together(batch, ctx->set, ctx->set->pipe_env,
+					&run);
+	pipe_batch_destroy(&many);
+}
+
 static void
 pipe_learn(void *context, const struct antispam_batch *batch,
 	   void **undo ATTR_UNUSED)
@@ -104,6 +150,10 @@ pipe_learn(void *context, const struct antispam_batch *batch,
 	struct antispam_run *runs = t_new(struct antispam_run, batch->count);
 	unsigned int i;
 
+	if (ctx->set->pipe_batch != ANTISPAM_PIPE_BATCH_NO) {
+		pipe_learn_together(ctx, batch);
+		return;
+	}
 	for (i = 0; i < batch->count; i++) {
 		runs[i].argv = ctx->argv[batch->jobs[i]->spam];
 		runs[i].input = batch->jobs[i]->message;
@@ -122,6 +172,7 @@ const struct antispam_backend antispam_backend_pipe = {
 	.needs = ANTISPAM_NEED_MESSAGE,
 	.runs_programs = TRUE,
 	.max_batch = PIPE_MAX_BATCH,
+	.takes_many = pipe_takes_many,
 	.init = pipe_init,
 	.tmpdir = pipe_tmpdir,
 	.learn = pipe_learn,

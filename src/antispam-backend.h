@@ -67,9 +67,10 @@ struct antispam_backend {
 	const char *signature_header, *signature_regex;
 	/* How many jobs learn() takes at a time. */
 	unsigned int max_batch;
-	/* NULL = FALSE: the filter gets all jobs of a batch at once, so that
-	   they are LATER together. */
-	bool (*takes_many)(void *context);
+	/* How many of them the filter itself takes at once, so that they are
+	   LATER together; then learn() takes so many. NULL or 0 = each has its
+	   own outcome. */
+	unsigned int (*takes_many)(void *context);
 	/* Check the backend's own settings, once per user. *context_r lives in
 	   pool and has no destructor; pool and set outlive it. Returns 0, or -1
 	   and *error_r (data stack) that names the wrong setting. *warning_r

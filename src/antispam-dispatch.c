@@ -128,12 +128,13 @@ dispatch_learn_batch(struct antispam_dispatch *dispatch,
 	return ret;
 }
 
-/* Collect a batch of jobs of one class, from *idx on. Returns its size. */
+/* Collect a batch of at most max jobs of one class, from *idx on. Returns its
+   size. */
 static unsigned int
 dispatch_next_batch(struct antispam_dispatch *dispatch, bool spam,
-		    unsigned int *idx, struct antispam_job **batch_r)
+		    unsigned int max, unsigned int *idx,
+		    struct antispam_job **batch_r)
 {
-	const unsigned int max = dispatch->teacher->backend->max_batch;
 	const unsigned int total = antispam_job_list_count(dispatch->jobs);
 	struct antispam_job *job;
 	unsigned int count = 0;
@@ -149,13 +150,14 @@ dispatch_next_batch(struct antispam_dispatch *dispatch, bool spam,
 static int dispatch_learn_class(struct antispam_dispatch *dispatch, bool spam)
 {
 	struct antispam_job **batch;
-	unsigned int count, idx = 0;
+	unsigned int count, max, idx = 0;
+	bool together;
 	int ret = 0;
 
-	batch = i_new(struct antispam_job *,
-		      dispatch->teacher->backend->max_batch);
+	max = antispam_teacher_batch(dispatch->teacher, &together);
+	batch = i_new(struct antispam_job *, max);
 	for (;;) {
-		count = dispatch_next_batch(dispatch, spam, &idx, batch);
+		count = dispatch_next_batch(dispatch, spam, max, &idx, batch);
 		if (count == 0 || ret < 0)
 			break;
 		T_BEGIN {

@@ -68,3 +68,26 @@ void antispam_program_learn(const struct antispam_batch *batch,
 		batch->outcomes[i].why = antispam_run_describe(&replies[i]);
 	}
 }
+
+void antispam_program_learn_together(const struct antispam_batch *batch,
+				     const struct antispam_settings *set,
+				     const char *const *extra_env,
+				     struct antispam_run *run)
+{
+	struct antispam_run_reply reply;
+	struct antispam_outcome outcome;
+	unsigned int i;
+
+	run->env = antispam_run_env(batch->identity, extra_env);
+	run->dir = batch->identity->home;
+	run->timeout_msecs = set->timeout_msecs;
+	antispam_run_many(run, 1, 1, FALSE, &reply);
+	i_zero(&outcome);
+	outcome.duration_msecs = reply.duration_msecs / batch->count;
+	if (reply.end != ANTISPAM_RUN_EXITED || reply.exit_status != 0) {
+		outcome.result = ANTISPAM_LATER;
+		outcome.why = antispam_run_describe(&reply);
+	}
+	for (i = 0; i < batch->count; i++)
+		batch->outcomes[i] = outcome;
+}

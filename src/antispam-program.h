@@ -26,4 +26,12 @@ void antispam_program_learn(const struct antispam_batch *batch,
 			    struct antispam_run *runs,
 			    antispam_program_judge_t *judge, void *context);
 
+/* For a filter that takes all messages of a batch at once: do this run, and give
+   all of batch->outcomes what it came to. The caller fills all of run but env,
+   dir and timeout_msecs. */
+void antispam_program_learn_together(const struct antispam_batch *batch,
+				     const struct antispam_settings *set,
+				     const char *const *extra_env,
+				     struct antispam_run *run);
+
 #endif

@@ -114,7 +114,8 @@ entry_open_file(const struct antispam_queue_entry *entry, const char *name,
 	*fd_r = open_below(entry->dir_fd, name, O_RDONLY);
 	if (*fd_r == -1) {
 		*error_r = t_strdup_printf("open(%s) failed: %m", name);
-		return errno == ELOOP || errno == EXDEV ? -1 : 0;
+		return errno == ELOOP || errno == EXDEV || errno == ENXIO ? -1 :
+									    0;
 	}
 	if (fstat(*fd_r, st_r) < 0) {
 		*error_r = t_strdup_printf("fstat(%s) failed: %m", name);
@@ -351,36 +352,37 @@ static uoff_t from_line_size(int fd, uoff_t offset, uoff_t size)
 	return lf == NULL ? (uoff_t)ret : (uoff_t)(lf - data) + 1;
 }
 
-struct istream *
-antispam_queue_entry_message(const struct antispam_queue_entry *entry,
-			     const struct antispam_queue_job *job,
-			     const char **path_r, const char **error_r)
+int antispam_queue_entry_message(const struct antispam_queue_entry *entry,
+				 const struct antispam_queue_job *job,
+				 struct istream **message_r,
+				 const char **path_r, const char **error_r)
 {
 	const char *name = job->file == NULL ? ANTISPAM_QUEUE_JOBS_FILE :
 					       job->file;
 	uoff_t skip = 0, file_size;
-	struct istream *file, *input;
+	struct istream *file;
 	struct stat st;
-	int fd;
+	int fd, ret;
 
 	*path_r = NULL;
-	if (entry_open_file(entry, name, &fd, &st, error_r) <= 0)
-		return NULL;
+	ret = entry_open_file(entry, name, &fd, &st, error_r);
+	if (ret <= 0)
+		return ret == 0 && errno == ENOENT ? -1 : ret;
 	file_size = st.st_size;
 	if (job->offset > file_size || job->size > file_size - job->offset) {
 		*error_r = t_strdup_printf("%s is smaller than it was", name);
 		i_close_fd(&fd);
-		return NULL;
+		return -1;
 	}
 	if (job->file != NULL)
 		skip = from_line_size(fd, job->offset, job->size);
 	if (job->file != NULL && skip == 0 && job->size == file_size)
 		*path_r = t_strconcat(entry->name, "/", job->file, NULL);
 	file = i_stream_create_fd_autoclose(&fd, ENTRY_MESSAGE_BUFFER_SIZE);
-	input = i_stream_create_range(file, job->offset + skip,
-				      job->size - skip);
+	*message_r = i_stream_create_range(file, job->offset + skip,
+					   job->size - skip);
 	i_stream_unref(&file);
-	return input;
+	return 1;
 }
 
 bool antispam_queue_entry_remove(int queue_fd, const char *name,

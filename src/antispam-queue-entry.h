@@ -71,12 +71,13 @@ int antispam_queue_entry_write_state(const struct antispam_queue_entry *entry,
 
 /* Open the message of a job, without its From_ line. *path_r (data stack) is
    the name, below the transaction's directory, of a file that holds that and
-   nothing else; NULL = there is none. Returns a stream that is seekable and
-   blocking, or NULL and *error_r (data stack). */
-struct istream *
-antispam_queue_entry_message(const struct antispam_queue_entry *entry,
-			     const struct antispam_queue_job *job,
-			     const char **path_r, const char **error_r);
+   nothing else; NULL = there is none. Returns 1 and *message_r, which is
+   seekable and blocking; 0 if it can't be opened now; -1 if it is not there, or
+   not what it was; *error_r (data stack). */
+int antispam_queue_entry_message(const struct antispam_queue_entry *entry,
+				 const struct antispam_queue_job *job,
+				 struct istream **message_r,
+				 const char **path_r, const char **error_r);
 
 /* Remove the transaction: first what makes it one. At most max files are
    removed; returns FALSE if something is left. */

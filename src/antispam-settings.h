@@ -60,6 +60,7 @@
 	X(LIST, pipe_program_notspam_args, "", "") \
 	X(LIST, pipe_env, "", "") \
 	X(STR, pipe_tmpdir, "/tmp", "") \
+	X(ENUM, pipe_batch, "no", "no:mbox:files") \
 	X(TEMPLATE, spool2dir_spam, "", "") \
 	X(TEMPLATE, spool2dir_notspam, "", "") \
 	X(IGNORED, debug_target, "", "") \
@@ -95,6 +96,13 @@
 enum antispam_signature_missing {
 	ANTISPAM_SIGNATURE_MISSING_ERROR = 0,
 	ANTISPAM_SIGNATURE_MISSING_MOVE,
+};
+
+/* Values of antispam_pipe_batch, in the order of its enum. */
+enum antispam_pipe_batch {
+	ANTISPAM_PIPE_BATCH_NO = 0,
+	ANTISPAM_PIPE_BATCH_MBOX,
+	ANTISPAM_PIPE_BATCH_FILES,
 };
 
 /* Values of antispam_training, in the order of its enum. */

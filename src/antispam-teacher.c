@@ -75,3 +75,15 @@ bool antispam_teacher_is_queued(const struct antispam_teacher *teacher)
 	return teacher->set->training == ANTISPAM_TRAINING_QUEUED &&
 		teacher->backend->commit == NULL;
 }
+
+unsigned int antispam_teacher_batch(const struct antispam_teacher *teacher,
+				    bool *together_r)
+{
+	const struct antispam_backend *backend = teacher->backend;
+	unsigned int many = 0;
+
+	if (backend->takes_many != NULL)
+		many = backend->takes_many(teacher->backend_context);
+	*together_r = many > 0;
+	return many > 0 ? many : backend->max_batch;
+}

@@ -42,4 +42,9 @@ void antispam_teacher_lookup_home(struct antispam_teacher *teacher,
    storage's transaction needs no queue. */
 bool antispam_teacher_is_queued(const struct antispam_teacher *teacher);
 
+/* How many jobs of a class its backend's learn() gets at a time. *together_r:
+   the filter takes all of them at once, and may fail on all because of one. */
+unsigned int antispam_teacher_batch(const struct antispam_teacher *teacher,
+				    bool *together_r);
+
 #endif

@@ -45,11 +45,13 @@ teach_open(const struct teach *teach, struct trainer_lesson *const *lessons,
 {
 	unsigned int i, opened = 0;
 	const char *error;
+	int ret;
 
 	for (i = 0; i < count; i++) {
-		if (lessons[i]->open(lessons[i], &error) < 0) {
-			/* what the queue has of it is broken */
-			lesson_fail(lessons[i], ANTISPAM_BROKEN,
+		ret = lessons[i]->open(lessons[i], &error);
+		if (ret <= 0) {
+			lesson_fail(lessons[i],
+				    ret < 0 ? ANTISPAM_BROKEN : ANTISPAM_LATER,
 				    p_strdup(teach->pool, error));
 			continue;
 		}
@@ -167,7 +169,6 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		   struct trainer_lesson *const *lessons, unsigned int count,
 		   trainer_teach_callback_t *callback, void *context)
 {
-	const struct antispam_backend *backend = teacher->backend;
 	struct teach teach = {
 		.teacher = teacher,
 		.pool = pool,
@@ -177,9 +178,7 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 	unsigned int size, next;
 	bool together;
 
-	together = backend->takes_many != NULL &&
-		backend->takes_many(teacher->backend_context);
-	size = backend->max_batch;
+	size = antispam_teacher_batch(teacher, &together);
 	if (!together) {
 		size = I_MIN(size, I_MAX(teacher->set->max_parallel, 1) *
 				   TEACH_ROUNDS);

@@ -9,8 +9,9 @@ struct antispam_teacher;
 /* One lesson from the queue. */
 struct trainer_lesson {
 	struct antispam_job job;
-	/* Open job.message, and set job.path. Returns 0, or -1 and *error_r
-	   (data stack). */
+	/* Open job.message, and set job.path. Returns 1; 0 if that is
+	   impossible now, and -1 if what the queue has of it is broken;
+	   *error_r (data stack). */
 	int (*open)(struct trainer_lesson *lesson, const char **error_r);
 	/* Set by trainer_teach(); why is in pool. */
 	struct antispam_outcome outcome;

@@ -254,18 +254,18 @@ lesson_open(struct trainer_lesson *lesson, const char **error_r)
 	struct work_lesson *wl = work_lesson(lesson);
 	struct antispam_job *job = &lesson->job;
 	const char *path;
+	int ret;
 
 	if (!wl->job.has_message)
-		return 0;
-	job->message = antispam_queue_entry_message(&wl->tx->entry, &wl->job,
-						    &path, error_r);
-	if (job->message == NULL)
-		return -1;
-	job->path = path == NULL ? NULL :
-				   p_strconcat(wl->work->pool,
-					       wl->work->task->queue_dir, "/",
-					       path, NULL);
-	return 0;
+		return 1;
+	ret = antispam_queue_entry_message(&wl->tx->entry, &wl->job,
+					   &job->message, &path, error_r);
+	if (ret > 0 && path != NULL) {
+		job->path = p_strconcat(wl->work->pool,
+					wl->work->task->queue_dir, "/", path,
+					NULL);
+	}
+	return ret;
 }
 
 /* May the filter of today be given this? Returns FALSE with the outcome set. */
