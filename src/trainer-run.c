@@ -267,17 +267,17 @@ run_log_reason(const struct trainer_run *run, const struct run_reason *reason)
 {
 	string_t *str = t_str_new(256);
 
-	str_printfa(str, "learn(%s) with %s failed: %s; ",
+	str_printfa(str, "learn(%s) with %s failed: %s",
 		    antispam_report_class(reason->job.spam),
 		    run->report.backend == NULL ? "the filter" :
 						  run->report.backend,
 		    str_sanitize(reason->why, 512));
 	if (reason->wait_msecs == UINT_MAX) {
-		str_printfa(str, "it is given up, and kept in %s/failed.%s",
+		str_printfa(str, "; it is given up, and kept in %s/failed.%s",
 			    run->set.queue_dir,
 			    strchr(reason->tx_name + 1, '.') + 1);
 	} else {
-		str_printfa(str, "tried again in %u s",
+		str_printfa(str, "; tried again in %u s",
 			    (reason->wait_msecs + 999) / 1000);
 	}
 	if (*reason->job.origin != '\0') {

@@ -316,8 +316,11 @@ def ignored(name):
 
 
 NO_SETTINGS = {
-    # an event
-    'antispam_lesson_finished',
+    # events, and metrics of the examples
+    'antispam_lesson_finished', 'antispam_lesson_queued',
+    'antispam_lesson_cancelled', 'antispam_lesson_failed',
+    'antispam_lesson_lost', 'antispam_queued', 'antispam_failed',
+    'antispam_lost',
     # wrong ones, as such
     'antispam_spma',
 }

@@ -17,8 +17,10 @@ VERDICTS = {0: 'spam', 1: 'ham', 2: 'unsure'}
 PILLS = 'cheap pills, buy pills now, best pills, pharmacy without a doctor'
 MEETING = 'the minutes of our meeting, and the agenda of the next one'
 # For a delivery that learns each verdict at once.
-UNDO = {'antispam_pipe_program_spam_arg': '-Ns',
-        'antispam_pipe_program_notspam_arg': '-Sn'}
+UNDO = {'antispam_pipe_program_spam_args': '-Ns;-B',
+        'antispam_pipe_program_notspam_args': '-Sn;-B'}
+# So that what was learned can be seen as soon as the command has ended.
+INLINE = {'antispam_training': 'inline'}
 
 
 class Words:
@@ -172,15 +174,15 @@ def unwritable(d, words):
         equal((reply.status, reply.code, len(c.uids()), c.count('Junk')),
               ('NO', 'UNAVAILABLE', 2, 0), str(reply))
     d.assert_log('dan.*Error: antispam: learn.spam. with pipe failed: exited '
-                 "with status 3: .*[Cc]an't open.*wordlist.db")
+                 "with status 3: .*[Cc]an't open.*wordlist.db", 2)
 
 
 def literal(found):
     """The settings are those that README explains."""
     equal(sorted(found), [
-        'antispam_backend', 'antispam_max_parallel', 'antispam_pipe_program',
-        'antispam_pipe_program_notspam_arg',
-        'antispam_pipe_program_spam_arg'], 'settings')
+        'antispam_backend', 'antispam_pipe_batch', 'antispam_pipe_program',
+        'antispam_pipe_program_notspam_args',
+        'antispam_pipe_program_spam_args', 'antispam_training'], 'settings')
     equal(found['antispam_pipe_program'], PROGRAM)
 
 
@@ -191,7 +193,8 @@ def bogofilter():
     found = readme.settings('bogofilter', pkg.dovecot_version())
     users = {'bob': {}, 'cat': {}, 'dan': {}, 'eve': {}, 'fay': UNDO,
              'gus': {}}
-    with Dovecot(settings=found, users=users, name='bogofilter') as d:
+    with Dovecot(settings={**found, **INLINE}, users=users,
+                 name='bogofilter') as d:
         words = {user: Words(d.home(user)) for user in users}
         row("README's settings", literal, found)
         row('a message to Junk, another out of it', once, d, words['bob'])

@@ -154,7 +154,9 @@ def sa_learn():
         raise Skip('spamassassin is not installed')
     found = readme.settings('SpamAssassin: sa-learn', pkg.dovecot_version())
     private = SpamAssassin.settings['antispam_pipe_program_args']
-    settings = {**found, 'antispam_pipe_program_args': private}
+    # Inline: what was learned can be seen when the command has ended.
+    settings = {**found, 'antispam_pipe_program_args': private,
+                'antispam_training': 'inline'}
     unlimited = {'antispam_max_size': '0'}
     users = {'bob': {}, 'cat': {}, 'dan': {}, 'eve': unlimited,
              'fay': {**unlimited, 'antispam_pipe_program_args':

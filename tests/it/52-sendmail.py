@@ -104,8 +104,10 @@ def refused(d, user, why):
 
 
 def settings():
-    """README's, but for the program and what it needs to be private."""
+    """README's, but for the program and what it needs to be private; and
+    inline, so that a failure is seen at once."""
     found = readme.settings(HEADING, pkg.dovecot_version())
+    found['antispam_training'] = 'inline'
     equal(found['antispam_pipe_program'], '/usr/sbin/sendmail')
     return found
 

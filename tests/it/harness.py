@@ -144,6 +144,9 @@ class Dovecot:
         os.chmod(self.dir, 0o755)
         for name in ('home', 'tmp', 'run', 'lib.real'):
             os.mkdir(f'{self.dir}/{name}')
+        # Where a queue may lie by default, and where the manual puts one.
+        for name in ('var/lib/dovecot', 'srv/mail'):
+            os.makedirs(f'{self.dir}/{name}')
         os.chown(f'{self.dir}/home', MAIL_UID, MAIL_UID)
         os.chmod(f'{self.dir}/tmp', 0o1777)
         self.recorder = Recorder(self.dir, f'{pkg.ROOT}/tests/bin/record.sh',
@@ -197,6 +200,9 @@ class Dovecot:
         script = '''
             mount --make-rprivate / 2>/dev/null || :
             mount --bind "$1" "$2/lib.real" && mount --bind "$2/lib" "$1" &&
+            for dir in /var/lib/dovecot /srv; do
+                mount --bind "$2$dir" "$dir" || exit 1
+            done
             exec dovecot -F -c "$2/dovecot.conf"'''
         with open(f'{self.dir}/start.log', 'wb') as log:
             self.process = subprocess.Popen(
