@@ -31,8 +31,9 @@ int antispam_compat_trainer_settings(pool_t pool, bool *queued_r,
 int antispam_compat_trainer_lookup(const char *username,
 				   struct mail_storage_service_user **suser_r,
 				   const char **error_r);
-/* Become the user for good, in a child: all uids and gids, groups, working
-   directory and log prefix. *user_r has no namespaces and no plugins, but
+/* Become the user for good, in a child: all uids and gids, groups, and working
+   directory. The log prefix stays, for a child shares its way to the log with
+   its parent, and Dovecot's log process keeps one prefix for that. *user_r has no namespaces and no plugins, but
    settings, which antispam_compat_settings_get() reads;
    mail_user_deinit() frees it. Takes suser. Returns 0, or -1 and *error_r (data
    stack); the process may be anybody then, and can only end. */

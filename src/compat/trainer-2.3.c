@@ -40,6 +40,7 @@ int antispam_compat_trainer_init(const char **error_r)
 	storage_service = mail_storage_service_init(
 		master_service, NULL,
 		MAIL_STORAGE_SERVICE_FLAG_USERDB_LOOKUP |
+			MAIL_STORAGE_SERVICE_FLAG_NO_LOG_INIT |
 			MAIL_STORAGE_SERVICE_FLAG_NO_PLUGINS |
 			MAIL_STORAGE_SERVICE_FLAG_NO_NAMESPACES |
 			MAIL_STORAGE_SERVICE_FLAG_NO_SSL_CA);

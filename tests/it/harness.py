@@ -83,11 +83,14 @@ class Dovecot:
                 acl, lmtp, sieve (~/filter.sieve); the last two need packages
     everywhere  load the plugin in all protocols, not in imap alone
     extra       other settings that bear the same name in both versions
+    queue       an antispam_queue_dir of its own, queue_dir; without it the
+                default path leads into varlib_dir, which nobody else sees
     """
 
     def __init__(self, storage='maildir', settings=None, users=None,
                  boxes=None, namespaces=(), plugins=(), everywhere=False,
-                 extra=None, name=''):
+                 extra=None, name='', queue=False):
+        self.queue = queue
         self.name = name or storage
         self.version = pkg.dovecot_version()
         # %u and its like are what this Dovecot itself would write.
@@ -142,11 +145,12 @@ class Dovecot:
 
     def _prepare(self):
         os.chmod(self.dir, 0o755)
-        for name in ('home', 'tmp', 'run', 'lib.real'):
+        for name in ('home', 'tmp', 'run', 'lib.real', 'varlib'):
             os.mkdir(f'{self.dir}/{name}')
-        # Where a queue may lie by default, and where the manual puts one.
-        for name in ('var/lib/dovecot', 'srv/mail'):
-            os.makedirs(f'{self.dir}/{name}')
+        self.queue_dir, self.varlib_dir = (f'{self.dir}/{name}' for name in
+                                           ('queue', 'varlib'))
+        # The manual puts a queue there.
+        os.makedirs(f'{self.dir}/srv/mail')
         os.chown(f'{self.dir}/home', MAIL_UID, MAIL_UID)
         os.chmod(f'{self.dir}/tmp', 0o1777)
         self.recorder = Recorder(self.dir, f'{pkg.ROOT}/tests/bin/record.sh',
@@ -158,6 +162,8 @@ class Dovecot:
     def _configure(self, port):
         storage, settings, users, boxes, spaces, plugins, everywhere, extra \
             = self.arguments
+        if self.queue:
+            settings = {'antispam_queue_dir': self.queue_dir, **settings}
         settings = self._replaced(settings)
         users = {user: self._replaced(fields)
                  for user, fields in users.items()}
@@ -200,9 +206,9 @@ class Dovecot:
         script = '''
             mount --make-rprivate / 2>/dev/null || :
             mount --bind "$1" "$2/lib.real" && mount --bind "$2/lib" "$1" &&
-            for dir in /var/lib/dovecot /srv; do
-                mount --bind "$2$dir" "$dir" || exit 1
-            done
+            { [ ! -d /var/lib/dovecot ] ||
+                mount --bind "$2/varlib" /var/lib/dovecot; } &&
+            mount --bind "$2/srv" /srv &&
             exec dovecot -F -c "$2/dovecot.conf"'''
         with open(f'{self.dir}/start.log', 'wb') as log:
             self.process = subprocess.Popen(
