@@ -42,7 +42,9 @@ int antispam_teacher_init(struct antispam_teacher *teacher,
 	if (antispam_compat_settings_get(user, pool, &teacher->set,
 					 error_r) < 0)
 		return -1;
-	for (warnings = teacher->set->warnings; *warnings != NULL; warnings++)
+	/* the session that has queued a lesson has given these */
+	warnings = teacher->set->warnings;
+	for (; teacher->base_dir != NULL && *warnings != NULL; warnings++)
 		e_warning(teacher->event, "%s", *warnings);
 
 	name = teacher->set->backend_name;
@@ -65,7 +67,7 @@ int antispam_teacher_init(struct antispam_teacher *teacher,
 				   &teacher->backend_context, &warning,
 				   error_r) < 0)
 		return -1;
-	if (warning != NULL)
+	if (warning != NULL && teacher->base_dir != NULL)
 		e_warning(teacher->event, "%s", warning);
 	return 1;
 }

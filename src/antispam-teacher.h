@@ -25,8 +25,9 @@ struct antispam_teacher {
 	bool trainer_missed:1;
 };
 
-/* Read the user's settings and let the backend check its own. teacher->event is
-   set, and gets what the admin should know as warnings; the rest lives in pool.
+/* Read the user's settings and let the backend check its own. teacher->event
+   and base_dir are set; a session's event gets what the admin should know as
+   warnings. The rest lives in pool.
    Returns 1, 0 if training is off on purpose, -1 and *error_r (data stack),
    which names setting, value and remedy. */
 int antispam_teacher_init(struct antispam_teacher *teacher,

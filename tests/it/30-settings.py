@@ -74,7 +74,6 @@ WRONG = [
     (pipe(allow_append_to_spam='maybe'),
      'antispam_allow_append_to_spam = maybe: .*quiet'),
     (pipe(training='later'), 'antispam_training = later: .*inline'),
-    (pipe(training='queued'), 'antispam_training = queued: '),
     (pipe(timeout='60'), 'antispam_timeout = 60: .*unit'),
     (pipe(timeout='soon'), 'antispam_timeout = soon: .*unit'),
     (pipe(timeout='-1 s'), 'antispam_timeout = -1 s: '),
