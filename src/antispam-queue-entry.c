@@ -250,14 +250,17 @@ reader_read_jobs(struct entry_reader *reader,
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < count && ret == 0; i++) T_BEGIN {
-		line = reader_next(reader, error_r);
-		if (line == NULL ||
-		    antispam_queue_job_parse(line, &job, error_r) < 0)
-			ret = -1;
-		else
-			callback(i, &job, context);
-	} T_END_PASS_STR_IF(ret < 0, error_r);
+	for (i = 0; i < count && ret == 0; i++) {
+		T_BEGIN {
+			line = reader_next(reader, error_r);
+			if (line == NULL ||
+			    antispam_queue_job_parse(line, &job, error_r) < 0)
+				ret = -1;
+			else
+				callback(i, &job, context);
+		}
+		T_END_PASS_STR_IF(ret < 0, error_r);
+	}
 	if (ret < 0)
 		return -1;
 	if (reader->crc != reader->entry->end.crc) {
@@ -305,10 +308,12 @@ void antispam_queue_entry_read_state(const struct antispam_queue_entry *entry,
 	file = i_stream_create_fd_autoclose(&fd, ANTISPAM_QUEUE_LINE_MAX);
 	input = i_stream_create_limit(file, ENTRY_STATE_MAX);
 	i_stream_unref(&file);
-	while ((line = i_stream_read_next_line(input)) != NULL) T_BEGIN {
-		(void)antispam_queue_state_parse(line, pool, states,
-						 entry->end.count);
-	} T_END;
+	while ((line = i_stream_read_next_line(input)) != NULL) {
+		T_BEGIN {
+			(void)antispam_queue_state_parse(line, pool, states,
+							 entry->end.count);
+		} T_END;
+	}
 	i_stream_unref(&input);
 }
 

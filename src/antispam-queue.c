@@ -409,9 +409,11 @@ void antispam_queue_rollback(struct antispam_queue **_queue)
 		/* first what makes it a transaction: if we die now, nobody
 		   takes the rest for one */
 		(void)unlinkat(queue->dir_fd, ANTISPAM_QUEUE_JOBS_FILE, 0);
-		for (i = 0; i < queue->links; i++) T_BEGIN {
-			(void)unlinkat(queue->dir_fd, link_name(i), 0);
-		} T_END;
+		for (i = 0; i < queue->links; i++) {
+			T_BEGIN {
+				(void)unlinkat(queue->dir_fd, link_name(i), 0);
+			} T_END;
+		}
 	}
 	(void)unlinkat(queue->queue_fd, queue->name, AT_REMOVEDIR);
 	queue_free(_queue);

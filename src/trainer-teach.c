@@ -175,14 +175,13 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		.callback = callback,
 		.context = context,
 	};
+	const unsigned int parallel = I_MAX(teacher->set->max_parallel, 1);
 	unsigned int size, next;
 	bool together;
 
 	size = antispam_teacher_batch(teacher, &together);
-	if (!together) {
-		size = I_MIN(size, I_MAX(teacher->set->max_parallel, 1) *
-				   TEACH_ROUNDS);
-	}
+	if (!together)
+		size = I_MIN(size, parallel * TEACH_ROUNDS);
 	for (; count > 0; count -= next, lessons += next) {
 		next = I_MIN(count, size);
 		if (together)
