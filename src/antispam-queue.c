@@ -238,8 +238,9 @@ queue_add_line(struct antispam_queue *queue, const struct antispam_job *job,
 	};
 
 	queue->last_len = str_len(queue->lines);
-	queue->last_offset = file == NULL ? offset :
-					    antispam_store_size(queue->store);
+	queue->last_offset = has_message && file == NULL ?
+		offset :
+		antispam_store_size(queue->store);
 	antispam_queue_job_write(queue->lines, &line);
 	queue->count++;
 }
