@@ -246,10 +246,12 @@ enqueue_send_events(const struct antispam_enqueue *enqueue, const char *name,
 	int spam;
 
 	for (spam = 0; spam <= 1; spam++) {
-		for (i = 0; i < counts[spam]; i++) T_BEGIN {
-			antispam_report_event(enqueue->report, name,
-					      spam == 1);
-		} T_END;
+		for (i = 0; i < counts[spam]; i++) {
+			T_BEGIN {
+				antispam_report_event(enqueue->report, name,
+						      spam == 1);
+			} T_END;
+		}
 	}
 }
 

@@ -30,8 +30,7 @@
    of a filter. */
 #define ENTRY_STATE_MAX (16 * 1024 * 1024)
 #define ENTRY_MESSAGE_BUFFER_SIZE (8 * 1024)
-/* Bytes of a From_ line. */
-#define ENTRY_FROM_LINE_MAX 1024
+#define ENTRY_FROM_LINE_BUFFER_SIZE 1024
 
 bool antispam_queue_name_is_visible(const char *name)
 {
@@ -250,14 +249,17 @@ reader_read_jobs(struct entry_reader *reader,
 	unsigned int i;
 	int ret = 0;
 
-	for (i = 0; i < count && ret == 0; i++) T_BEGIN {
-		line = reader_next(reader, error_r);
-		if (line == NULL ||
-		    antispam_queue_job_parse(line, &job, error_r) < 0)
-			ret = -1;
-		else
-			callback(i, &job, context);
-	} T_END_PASS_STR_IF(ret < 0, error_r);
+	for (i = 0; i < count && ret == 0; i++) {
+		T_BEGIN {
+			line = reader_next(reader, error_r);
+			if (line == NULL ||
+			    antispam_queue_job_parse(line, &job, error_r) < 0)
+				ret = -1;
+			else
+				callback(i, &job, context);
+		}
+		T_END_PASS_STR_IF(ret < 0, error_r);
+	}
 	if (ret < 0)
 		return -1;
 	if (reader->crc != reader->entry->end.crc) {
@@ -305,10 +307,12 @@ void antispam_queue_entry_read_state(const struct antispam_queue_entry *entry,
 	file = i_stream_create_fd_autoclose(&fd, ANTISPAM_QUEUE_LINE_MAX);
 	input = i_stream_create_limit(file, ENTRY_STATE_MAX);
 	i_stream_unref(&file);
-	while ((line = i_stream_read_next_line(input)) != NULL) T_BEGIN {
-		(void)antispam_queue_state_parse(line, pool, states,
-						 entry->end.count);
-	} T_END;
+	while ((line = i_stream_read_next_line(input)) != NULL) {
+		T_BEGIN {
+			(void)antispam_queue_state_parse(line, pool, states,
+							 entry->end.count);
+		} T_END;
+	}
 	i_stream_unref(&input);
 }
 
@@ -340,16 +344,21 @@ int antispam_queue_entry_write_state(const struct antispam_queue_entry *entry,
 /* How many bytes at offset are a From_ line? */
 static uoff_t from_line_size(int fd, uoff_t offset, uoff_t size)
 {
-	char data[ENTRY_FROM_LINE_MAX];
-	const char *lf;
+	char data[ENTRY_FROM_LINE_BUFFER_SIZE];
+	const char *lf = NULL;
+	uoff_t done = 0;
 	ssize_t ret;
 
-	ret = pread(fd, data, I_MIN(size, sizeof(data)), offset);
-	if (ret < 5 || memcmp(data, "From ", 5) != 0)
-		return 0;
-	lf = memchr(data, '\n', ret);
-	/* one that is longer has nothing to say */
-	return lf == NULL ? (uoff_t)ret : (uoff_t)(lf - data) + 1;
+	while (lf == NULL && done < size) {
+		ret = pread(fd, data, I_MIN(size - done, sizeof(data)),
+			    offset + done);
+		if (ret <= 0 ||
+		    (done == 0 && (ret < 5 || memcmp(data, "From ", 5) != 0)))
+			break;
+		lf = memchr(data, '\n', ret);
+		done += lf == NULL ? ret : lf - data + 1;
+	}
+	return done;
 }
 
 int antispam_queue_entry_message(const struct antispam_queue_entry *entry,

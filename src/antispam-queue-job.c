@@ -42,14 +42,15 @@ void antispam_queue_job_write(string_t *str,
 			      const struct antispam_queue_job *job)
 {
 	const struct antispam_transition *change = &job->change;
+	const char *from = change->append ? FROM_APPEND :
+					    antispam_class_name(change->from);
 	const char *source = SOURCE_NONE;
 
 	if (job->has_message)
 		source = job->file == NULL ? SOURCE_HERE : job->file;
 	str_append(str, JOB_MAGIC);
 	write_field(str, job->spam ? "spam" : "ham");
-	write_field(str, change->append ? FROM_APPEND :
-					  antispam_class_name(change->from));
+	write_field(str, from);
 	write_field(str, antispam_class_name(change->to));
 	write_field(str, source);
 	str_printfa(str, "\t%" PRIuUOFF_T "\t%" PRIuUOFF_T, job->offset,

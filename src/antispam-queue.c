@@ -238,8 +238,9 @@ queue_add_line(struct antispam_queue *queue, const struct antispam_job *job,
 	};
 
 	queue->last_len = str_len(queue->lines);
-	queue->last_offset = file == NULL ? offset :
-					    antispam_store_size(queue->store);
+	queue->last_offset = has_message && file == NULL ?
+		offset :
+		antispam_store_size(queue->store);
 	antispam_queue_job_write(queue->lines, &line);
 	queue->count++;
 }
@@ -409,9 +410,11 @@ void antispam_queue_rollback(struct antispam_queue **_queue)
 		/* first what makes it a transaction: if we die now, nobody
 		   takes the rest for one */
 		(void)unlinkat(queue->dir_fd, ANTISPAM_QUEUE_JOBS_FILE, 0);
-		for (i = 0; i < queue->links; i++) T_BEGIN {
-			(void)unlinkat(queue->dir_fd, link_name(i), 0);
-		} T_END;
+		for (i = 0; i < queue->links; i++) {
+			T_BEGIN {
+				(void)unlinkat(queue->dir_fd, link_name(i), 0);
+			} T_END;
+		}
 	}
 	(void)unlinkat(queue->queue_fd, queue->name, AT_REMOVEDIR);
 	queue_free(_queue);

@@ -90,7 +90,7 @@ static void child_reset_signals(void)
 {
 	static const int signals[] = {
 		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD, SIGALRM, SIGUSR1,
-		SIGUSR2,
+		SIGUSR2
 	};
 	sigset_t none;
 	unsigned int i;
@@ -163,15 +163,17 @@ static void child_run(const struct trainer_child_task *task)
 
 	ret = child_become(task, &user, &error);
 	if (ret == 0) {
-		child_fail_all(task, TRAINER_FOREIGN, t_strdup_printf(
-			"userdb knows no user %s", task->username));
+		error = t_strdup_printf("userdb knows no user %s",
+					task->username);
+		child_fail_all(task, TRAINER_FOREIGN, error);
 	} else if (ret < 0) {
 		child_fail_all(task, TRAINER_LATER, error);
 	} else if (getuid() != task->uid || geteuid() != task->uid) {
 		/* nothing was looked at yet */
-		child_fail_all(task, TRAINER_FOREIGN, t_strdup_printf(
+		error = t_strdup_printf(
 			"it was put there by uid %ld, but user %s has uid %ld",
-			(long)task->uid, task->username, (long)getuid()));
+			(long)task->uid, task->username, (long)getuid());
+		child_fail_all(task, TRAINER_FOREIGN, error);
 	} else {
 		child_work(task, user);
 	}

@@ -127,7 +127,7 @@ static unsigned int planner_step(struct planner *planner, struct trainer_tx *tx,
 static bool planner_is_full(struct planner *planner)
 {
 	if (array_count(&planner->plan->steps) < planner->limits->max_steps &&
-	    planner->txs <= planner->limits->max_txs)
+	    planner->txs < planner->limits->max_txs)
 		return FALSE;
 	planner->plan->next = I_MIN(planner->plan->next, planner->now);
 	return TRUE;

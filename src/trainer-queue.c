@@ -578,9 +578,11 @@ bool trainer_queue_scan(struct trainer_queue *queue)
 		name = d->d_name;
 		if ((antispam_queue_name_is_visible(name) ||
 		     antispam_queue_name_is_hidden(name)) &&
-		    hash_table_lookup(queue->txs, name) == NULL) T_BEGIN {
-			queue_look_at(queue, name);
-		} T_END;
+		    hash_table_lookup(queue->txs, name) == NULL) {
+			T_BEGIN {
+				queue_look_at(queue, name);
+			} T_END;
+		}
 	}
 	return FALSE;
 }

@@ -86,5 +86,7 @@ const char *trainer_report_parse_backend(const char *line,
 	    strcmp(fields[0], BACKEND_MAGIC) != 0)
 		return NULL;
 	*log_lessons_r = strcmp(fields[2], "yes") == 0;
+	if (!*log_lessons_r && strcmp(fields[2], "no") != 0)
+		return NULL;
 	return fields[1];
 }

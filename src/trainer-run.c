@@ -356,9 +356,11 @@ static void run_input(struct trainer_run *run)
 {
 	const char *line;
 
-	while ((line = i_stream_read_next_line(run->input)) != NULL) T_BEGIN {
-		run_line(run, line);
-	} T_END;
+	while ((line = i_stream_read_next_line(run->input)) != NULL) {
+		T_BEGIN {
+			run_line(run, line);
+		} T_END;
+	}
 	if (run->input->eof || run->input->stream_errno != 0 ||
 	    i_stream_get_data_size(run->input) >= RUN_LINE_MAX)
 		run_end(run);

@@ -10,9 +10,9 @@
    handed over together, times antispam_max_parallel. If none of them comes to
    anything, the filter is dead. */
 #define TEACH_ROUNDS 4
-/* A filter that takes many at a time is dead if it takes not one of so many
-   that are handed over alone, nor any batch. */
-#define TEACH_DEAD_SINGLES 2
+/* A filter that takes many at a time is dead if it took none of so many that
+   were handed over alone, one after the other. */
+#define TEACH_DEAD_SINGLES 3
 
 #define TEACH_SKIPPED \
 	"not tried, since the lessons before it came to nothing"
@@ -22,10 +22,19 @@ struct teach {
 	pool_t pool;
 	trainer_teach_callback_t *callback;
 	void *context;
-	/* Lessons that came to something; those handed over alone that did
-	   not, since. */
-	unsigned int succeeded, failed_singles;
+	/* Lessons handed over alone that came to nothing, since any came to
+	   something. */
+	unsigned int failed_singles;
 	bool dead;
+};
+
+/* What became of lessons that were handed over together. */
+enum teach_end {
+	/* The filter was not asked: none of them could be opened. */
+	TEACH_UNASKED,
+	/* All came to nothing, for a reason that is not their own. */
+	TEACH_NOTHING,
+	TEACH_SOMETHING,
 };
 
 static void lesson_fail(struct trainer_lesson *lesson,
@@ -61,9 +70,8 @@ teach_open(const struct teach *teach, struct trainer_lesson *const *lessons,
 	return opened;
 }
 
-/* Hand over lessons, and set their outcomes. Returns TRUE if all came to
-   nothing, for a reason that is not their own. */
-static bool
+/* Hand over lessons, and set their outcomes. */
+static enum teach_end
 teach_hand_over(const struct teach *teach,
 		struct trainer_lesson *const *lessons, unsigned int count)
 {
@@ -83,10 +91,9 @@ teach_hand_over(const struct teach *teach,
 	void *undo = NULL;
 
 	batch.count = teach_open(teach, lessons, count, opened, jobs);
-	if (batch.count > 0) {
-		teacher->backend->learn(teacher->backend_context, &batch,
-					&undo);
-	}
+	if (batch.count == 0)
+		return TEACH_UNASKED;
+	teacher->backend->learn(teacher->backend_context, &batch, &undo);
 	i_assert(undo == NULL);
 	for (i = 0; i < batch.count; i++) {
 		opened[i]->outcome = outcomes[i];
@@ -95,7 +102,7 @@ teach_hand_over(const struct teach *teach,
 		if (outcomes[i].result == ANTISPAM_LATER)
 			later++;
 	}
-	return later == count;
+	return later == batch.count ? TEACH_NOTHING : TEACH_SOMETHING;
 }
 
 static void
@@ -127,26 +134,24 @@ teach_together(struct teach *teach, struct trainer_lesson *const *lessons,
 	       unsigned int count)
 {
 	const unsigned int half = count / 2;
-	bool failed;
+	enum teach_end end;
 
 	if (teach->dead) {
 		teach_skip(teach, lessons, count);
 		return;
 	}
 	T_BEGIN {
-		failed = teach_hand_over(teach, lessons, count);
+		end = teach_hand_over(teach, lessons, count);
 	} T_END;
-	if (failed && count > 1) {
+	if (end == TEACH_NOTHING && count > 1) {
 		teach_together(teach, lessons, half);
 		teach_together(teach, lessons + half, count - half);
 		return;
 	}
-	if (!failed) {
-		teach->succeeded += count;
-	} else if (++teach->failed_singles >= TEACH_DEAD_SINGLES &&
-		   teach->succeeded == 0) {
-		teach->dead = TRUE;
-	}
+	if (end == TEACH_SOMETHING)
+		teach->failed_singles = 0;
+	else if (end == TEACH_NOTHING)
+		teach->dead = ++teach->failed_singles >= TEACH_DEAD_SINGLES;
 	teach_done(teach, lessons, count);
 }
 
@@ -160,7 +165,8 @@ teach_singly(struct teach *teach, struct trainer_lesson *const *lessons,
 		return;
 	}
 	T_BEGIN {
-		teach->dead = teach_hand_over(teach, lessons, count);
+		teach->dead = teach_hand_over(teach, lessons, count) ==
+			TEACH_NOTHING;
 	} T_END;
 	teach_done(teach, lessons, count);
 }
@@ -175,14 +181,13 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		.callback = callback,
 		.context = context,
 	};
+	const unsigned int parallel = I_MAX(teacher->set->max_parallel, 1);
 	unsigned int size, next;
 	bool together;
 
 	size = antispam_teacher_batch(teacher, &together);
-	if (!together) {
-		size = I_MIN(size, I_MAX(teacher->set->max_parallel, 1) *
-				   TEACH_ROUNDS);
-	}
+	if (!together)
+		size = I_MIN(size, parallel * TEACH_ROUNDS);
 	for (; count > 0; count -= next, lessons += next) {
 		next = I_MIN(count, size);
 		if (together)

@@ -215,19 +215,21 @@ lesson_outcome(struct work_lesson *wl, unsigned int *wait_msecs_r)
 	i_unreached();
 }
 
+struct lesson_result {
+	enum trainer_result result;
+	unsigned int wait_msecs;
+};
+
 /* The outcomes of these are known: save them, then tell. */
 static void work_outcomes(struct trainer_lesson *const *lessons,
 			  unsigned int count, void *context)
 {
 	struct work *work = context;
 	struct work_lesson *wl;
-	struct {
-		enum trainer_result result;
-		unsigned int wait_msecs;
-	} *results;
+	struct lesson_result *results =
+		t_new(struct lesson_result, count);
 	unsigned int i;
 
-	results = t_malloc0(sizeof(*results) * count);
 	for (i = 0; i < count; i++) {
 		results[i].result = lesson_outcome(work_lesson(lessons[i]),
 						   &results[i].wait_msecs);
@@ -330,8 +332,9 @@ static bool lesson_is_decided(struct work_lesson *wl, int training,
 static void work_sort(struct work *work, struct work_lesson *const *wls,
 		      unsigned int count, int training, const char *error)
 {
-	struct trainer_lesson *lesson, **decided =
+	struct trainer_lesson **decided =
 		t_new(struct trainer_lesson *, count);
+	struct trainer_lesson *lesson;
 	const struct antispam_queue_state *state;
 	unsigned int i, decided_count = 0;
 	bool failed;
@@ -470,20 +473,19 @@ static void work_take_tx(struct work *work, unsigned int first,
 	};
 	enum trainer_result result;
 	const char *open_error;
-	unsigned int i;
+	unsigned int i, wait_msecs = 0;
 
 	result = tx_open(&reader, work->task->steps[first].tx->name,
 			 &open_error);
 	if (result != TRAINER_LEARNED) {
 		antispam_queue_entry_close(&tx->entry);
+		if (result == TRAINER_LATER) {
+			wait_msecs = trainer_plan_backoff_msecs(
+				1, work->task->lifetime_msecs);
+		}
 		for (i = 0; i < count; i++) {
 			work_report(work, first + i, result, NULL, NULL,
-				    result == TRAINER_LATER ?
-					    trainer_plan_backoff_msecs(
-						    1, work->task
-							       ->lifetime_msecs) :
-					    0,
-				    0, open_error);
+				    wait_msecs, 0, open_error);
 		}
 		return;
 	}

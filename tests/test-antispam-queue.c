@@ -1,0 +1,560 @@
+/* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
+
+/* What is written into the queue, and what is read from it. */
+
+/* memfd_create() */
+#define _GNU_SOURCE 1
+#include "lib.h"
+#include "test-queue.h"
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+#define BYTES(data) data, sizeof(data) - 1
+
+static void test_kinds(void)
+{
+	const struct antispam_job spam = queue_test_job(TRUE, "guid", NULL);
+	const struct antispam_job ham = queue_test_job(FALSE, NULL, "sig");
+	struct antispam_job append = spam;
+	struct antispam_queue *queue = queue_test_begin("u\tser");
+	const unsigned int fds = queue_test_fds();
+	struct queue_test_reader reader;
+	const struct antispam_queue_job *jobs;
+	struct antispam_queue_head now;
+	const char *name, *error;
+
+	test_begin("queue: a link, a copy, and no message");
+	append.change.append = TRUE;
+	append.origin = "APPEND";
+	queue_test_write("mail", BYTES("Subject: link\n\n\0\xff\r\n"));
+	test_assert(queue_test_link(queue, &spam, "mail"));
+	test_assert(queue_test_copy(queue, &append, BYTES("copy\n\0\xff")) > 0);
+	antispam_queue_add(queue, &ham, FALSE);
+	test_assert(antispam_queue_count(queue) == 3);
+	test_assert(antispam_queue_link_error(queue) == NULL);
+	name = queue_test_release(&queue);
+	test_assert(queue == NULL && antispam_queue_name_is_visible(name));
+	test_assert(strlen(name) <= ANTISPAM_QUEUE_NAME_MAX);
+	test_assert(queue_test_fds() == fds - 4);
+	test_assert_strcmp(queue_test_list(queue_test_dir), name);
+	test_assert_strcmp(queue_test_list(queue_test_path(name)), "jobs m0");
+
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	antispam_queue_now(&now);
+	test_assert_strcmp(reader.head.username, "u\tser");
+	test_assert_strcmp(reader.head.boot_id, now.boot_id);
+	test_assert(reader.head.wall_usecs <= now.wall_usecs &&
+		    reader.head.wall_usecs + 60000000 > now.wall_usecs);
+	test_assert(reader.head.boot_usecs <= now.boot_usecs &&
+		    reader.head.boot_usecs + 60000000 > now.boot_usecs);
+	test_assert(array_count(&reader.jobs) == 3);
+	jobs = array_front(&reader.jobs);
+	test_assert(jobs[0].spam && jobs[1].spam && !jobs[2].spam);
+	test_assert(jobs[0].has_message && jobs[1].has_message &&
+		    !jobs[2].has_message);
+	test_assert(!jobs[0].change.append && jobs[1].change.append);
+	test_assert_strcmp(jobs[0].file, "m0");
+	test_assert(jobs[1].file == NULL && jobs[2].file == NULL);
+	test_assert_strcmp(jobs[0].guid, "guid");
+	test_assert(jobs[2].guid == NULL);
+	test_assert_strcmp(jobs[2].signature, "sig");
+	test_assert_strcmp(jobs[1].origin, "APPEND");
+	test_assert_strcmp(jobs[2].folder, "INBOX");
+	test_assert(queue_test_has(&reader, 0,
+				   BYTES("Subject: link\n\n\0\xff\r\n"), TRUE));
+	test_assert(queue_test_has(&reader, 1, BYTES("copy\n\0\xff"), FALSE));
+	/* whoever has it open may remove it */
+	test_assert(antispam_queue_entry_lock(&reader.entry));
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 10));
+	queue_test_close(&reader);
+	test_assert(queue_test_is_empty());
+	i_unlink("mail");
+	test_end();
+}
+
+/* Messages as they are written, and what is read of them. */
+static void test_bytes(void)
+{
+	const char *long_line =
+		t_strdup_printf("From %03000d\nSubject: x\n", 1);
+	const char *endless = t_strdup_printf("From %03000d", 1);
+	const struct {
+		const char *in;
+		size_t in_size;
+		const char *out;
+		size_t out_size;
+	} rows[] = {
+		{ BYTES(""), BYTES("") },
+		{ BYTES("\0"), BYTES("\0") },
+		{ BYTES("\n"), BYTES("\n") },
+		{ BYTES("Subject: x\r\n\r\n\0\0\xff"),
+		  BYTES("Subject: x\r\n\r\n\0\0\xff") },
+		{ BYTES("antispam-queue\t1\t1\t1\tb\tother\njob\n"),
+		  BYTES("antispam-queue\t1\t1\t1\tb\tother\njob\n") },
+		{ BYTES("From"), BYTES("From") },
+		{ BYTES("From "), BYTES("") },
+		{ BYTES("From me"), BYTES("") },
+		{ BYTES("From me\n"), BYTES("") },
+		{ BYTES("From me\r\nSubject: x\n"), BYTES("Subject: x\n") },
+		{ BYTES("From me\nFrom you\n"), BYTES("From you\n") },
+		{ BYTES("From: me\n"), BYTES("From: me\n") },
+		{ long_line, strlen(long_line), BYTES("Subject: x\n") },
+		{ endless, strlen(endless), BYTES("") },
+	};
+	const struct antispam_job job = queue_test_job(TRUE, NULL, NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct queue_test_reader reader;
+	const char *name, *error;
+	unsigned int i;
+	bool whole;
+
+	test_begin("queue: messages byte for byte");
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		queue_test_write("mail", rows[i].in, rows[i].in_size);
+		test_assert_idx(queue_test_link(queue, &job, "mail"), i);
+		i_unlink("mail");
+		test_assert_idx(queue_test_copy(queue, &job, rows[i].in,
+						rows[i].in_size) > 0,
+				i);
+	}
+	name = queue_test_release(&queue);
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		whole = rows[i].in_size == rows[i].out_size;
+		test_assert_idx(queue_test_has(&reader, i * 2, rows[i].out,
+					       rows[i].out_size, whole),
+				i);
+		test_assert_idx(queue_test_has(&reader, i * 2 + 1, rows[i].out,
+					       rows[i].out_size, FALSE),
+				i);
+	}
+	queue_test_close(&reader);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 100));
+	test_end();
+}
+
+/* A file of another file system stands for a queue on another one. */
+static void test_other_file_system(void)
+{
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct queue_test_reader reader;
+	const char *name, *error;
+	int fd = memfd_create("mail", MFD_CLOEXEC);
+
+	test_begin("queue: what can't be linked is copied");
+	test_assert(write_full(fd, "mail", 4) == 0);
+	test_assert(!queue_test_link_fd(queue, &job, fd, 0, 4));
+	test_assert(strstr(antispam_queue_link_error(queue),
+			   "Invalid cross-device link") != NULL);
+	test_assert(antispam_queue_count(queue) == 0);
+	test_assert(queue_test_copy(queue, &job, "mail", 4) > 0);
+	/* none of the next ones is tried */
+	queue_test_write("mail", "more", 4);
+	test_assert(!queue_test_link(queue, &job, "mail"));
+	name = queue_test_release(&queue);
+	test_assert_strcmp(queue_test_list(queue_test_path(name)), "jobs");
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	test_assert(queue_test_has(&reader, 0, "mail", 4, FALSE));
+	queue_test_close(&reader);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 100));
+	i_close_fd(&fd);
+	i_unlink("mail");
+	test_end();
+}
+
+/* A file that is gone can't be linked, but the next one can. */
+static void test_gone_file(void)
+{
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	int fd;
+
+	test_begin("queue: a file that is gone keeps none else from a link");
+	queue_test_write("mail", "gone", 4);
+	fd = open("mail", O_RDONLY | O_CLOEXEC);
+	i_unlink("mail");
+	test_assert(!queue_test_link_fd(queue, &job, fd, 0, 4));
+	test_assert(antispam_queue_link_error(queue) == NULL);
+	queue_test_write("mail", "mail", 4);
+	test_assert(queue_test_link(queue, &job, "mail"));
+	antispam_queue_rollback(&queue);
+	test_assert(queue_test_is_empty());
+	i_close_fd(&fd);
+	i_unlink("mail");
+	test_end();
+}
+
+/* Files that hold several messages, as mdbox's do. */
+static void test_shared_files(void)
+{
+	enum {
+		FILES = 100
+	};
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct queue_test_reader reader;
+	const char *name, *error, *text;
+	int fds[FILES];
+	unsigned int i;
+
+	test_begin("queue: messages that share a file share a link");
+	for (i = 0; i < FILES; i++) {
+		text = t_strdup_printf("<one%02u><two%02u>", i, i);
+		queue_test_write("mail", text, strlen(text));
+		fds[i] = open("mail", O_RDONLY | O_CLOEXEC);
+		/* the name is in the queue alone, from now on */
+		test_assert_idx(queue_test_link_fd(queue, &job, fds[i], 1, 5),
+				i);
+		test_assert_idx(queue_test_link_fd(queue, &job, fds[i], 8, 5),
+				i);
+		i_unlink("mail");
+	}
+	/* one that is remembered, and one that is not */
+	test_assert(queue_test_link_fd(queue, &job, fds[FILES - 1], 1, 5));
+	test_assert(queue_test_link_fd(queue, &job, fds[0], 1, 5));
+	name = queue_test_release(&queue);
+	test_assert(str_array_length(t_strsplit(
+			    queue_test_list(queue_test_path(name)), " ")) ==
+		    1 + FILES + 1);
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	for (i = 0; i < FILES; i++) {
+		text = t_strdup_printf("one%02u", i);
+		test_assert_idx(queue_test_has(&reader, i * 2, text, 5, FALSE),
+				i);
+		text = t_strdup_printf("two%02u", i);
+		test_assert_idx(queue_test_has(&reader, i * 2 + 1, text, 5,
+					       FALSE),
+				i);
+	}
+	test_assert(queue_test_has(&reader, FILES * 2, "one99", 5, FALSE));
+	test_assert(queue_test_has(&reader, FILES * 2 + 1, "one00", 5, FALSE));
+	queue_test_close(&reader);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 1000));
+	for (i = 0; i < FILES; i++)
+		i_close_fd(&fds[i]);
+	test_end();
+}
+
+static void test_drop_last(void)
+{
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct queue_test_reader reader;
+	const char *name, *error;
+
+	test_begin("queue: the last job is taken back");
+	queue_test_write("mail", "link", 4);
+	test_assert(queue_test_copy(queue, &job, "one", 3) > 0);
+	/* a copy */
+	test_assert(queue_test_copy(queue, &job, "no", 2) > 0);
+	antispam_queue_drop_last(queue);
+	test_assert(queue_test_copy(queue, &job, "two", 3) > 0);
+	/* a copy without its From_ line */
+	test_assert(queue_test_copy(queue, &job, BYTES("From me\nno")) > 0);
+	antispam_queue_drop_last(queue);
+	/* a link */
+	test_assert(queue_test_link(queue, &job, "mail"));
+	antispam_queue_drop_last(queue);
+	/* one that has no message */
+	antispam_queue_add(queue, &job, FALSE);
+	antispam_queue_drop_last(queue);
+	test_assert(antispam_queue_count(queue) == 2);
+	test_assert(queue_test_copy(queue, &job, "three", 5) > 0);
+	test_assert(queue_test_link(queue, &job, "mail"));
+
+	name = queue_test_release(&queue);
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	test_assert(array_count(&reader.jobs) == 4);
+	test_assert(queue_test_has(&reader, 0, "one", 3, FALSE));
+	test_assert(queue_test_has(&reader, 1, "two", 3, FALSE));
+	test_assert(queue_test_has(&reader, 2, "three", 5, FALSE));
+	test_assert(queue_test_has(&reader, 3, "link", 4, TRUE));
+	queue_test_close(&reader);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 100));
+	i_unlink("mail");
+	test_end();
+}
+
+static void test_rollback(void)
+{
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	const unsigned int fds = queue_test_fds();
+	struct antispam_queue *queue;
+	const char *error;
+	unsigned int i;
+
+	test_begin("queue: a rollback leaves nothing");
+	queue_test_write("mail", "link", 4);
+	for (i = 0; i < 4; i++) {
+		queue = queue_test_begin("user");
+		if (i > 0) {
+			test_assert(queue_test_link(queue, &job, "mail"));
+			test_assert(queue_test_link(queue, &job, "mail"));
+			test_assert(queue_test_copy(queue, &job, "x", 1) > 0);
+		}
+		if (i > 1)
+			antispam_queue_drop_last(queue);
+		if (i > 2) {
+			test_assert(antispam_queue_prepare(
+					    queue, FSYNC_MODE_ALWAYS,
+					    &error) == 0);
+		}
+		antispam_queue_rollback(&queue);
+		test_assert_idx(queue == NULL && queue_test_is_empty(), i);
+		test_assert_idx(queue_test_fds() == fds, i);
+	}
+	antispam_queue_rollback(&queue);
+	i_unlink("mail");
+	test_end();
+}
+
+static void test_no_queue(void)
+{
+	const unsigned int fds = queue_test_fds();
+	const char *error = NULL;
+	bool missing = FALSE;
+
+	test_begin("queue: where there is none, or an unsafe one");
+	test_assert(antispam_queue_begin(queue_test_path("missing"), "user",
+					 &missing, &error) == NULL);
+	test_assert(missing);
+	test_assert(strstr(error, "there is no such directory; ") != NULL);
+	test_assert(chmod(queue_test_dir, 0777) == 0);
+	test_assert(antispam_queue_begin(queue_test_dir, "user", &missing,
+					 &error) == NULL);
+	test_assert(!missing);
+	test_assert(strstr(error, "others may remove") != NULL);
+	test_assert(chmod(queue_test_dir, 0500) == 0);
+	test_assert(antispam_queue_begin(queue_test_dir, "user", &missing,
+					 &error) == NULL);
+	test_assert(!missing && strstr(error, "mkdir(") != NULL);
+	test_assert(strstr(error, "Permission denied") != NULL);
+	test_assert(chmod(queue_test_dir, 0700) == 0);
+	test_assert(queue_test_is_empty() && queue_test_fds() == fds);
+	test_end();
+}
+
+static void child_write(bool prepare, int ready_fd, int end_fd)
+{
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	const char *error;
+	char c = 'x';
+
+	if (!queue_test_link(queue, &job, "mail") ||
+	    queue_test_copy(queue, &job, "copy", 4) <= 0 ||
+	    (prepare &&
+	     antispam_queue_prepare(queue, FSYNC_MODE_ALWAYS, &error) < 0) ||
+	    write(ready_fd, &c, 1) != 1 || read(end_fd, &c, 1) != 0)
+		_exit(1);
+	(void)kill(getpid(), SIGKILL);
+}
+
+/* What is there while its writer lives: hidden and locked. */
+static const char *check_alive(bool prepared)
+{
+	const char *name = t_strdup(queue_test_list(queue_test_dir)), *error;
+	struct queue_test_reader reader;
+
+	test_assert(antispam_queue_name_is_hidden(name));
+	test_assert_strcmp(queue_test_list(queue_test_path(name)), "jobs m0");
+	test_assert(queue_test_read(&reader, name, &error) == prepared);
+	if (prepared) {
+		test_assert(!antispam_queue_entry_lock(&reader.entry));
+		queue_test_close(&reader);
+	}
+	return name;
+}
+
+static void check_dead(const char *name, bool prepared)
+{
+	struct queue_test_reader reader;
+	const char *error;
+
+	if (!prepared) {
+		test_assert(antispam_queue_entry_open(queue_test_fd, name,
+						      &reader.entry, &error) ==
+			    ANTISPAM_QUEUE_UNFINISHED);
+	} else if (!queue_test_read(&reader, name, &error)) {
+		test_assert(FALSE);
+	} else {
+		test_assert(antispam_queue_entry_lock(&reader.entry));
+		test_assert(array_count(&reader.jobs) == 2);
+		test_assert(queue_test_has(&reader, 0, "link", 4, TRUE));
+		test_assert(queue_test_has(&reader, 1, "copy", 4, FALSE));
+		queue_test_close(&reader);
+	}
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 10));
+}
+
+static void test_writer_dies(void)
+{
+	const char *name;
+	int ready[2], end[2], status, prepared;
+	pid_t pid;
+	char c;
+
+	test_begin("queue: its writer dies before and after prepare");
+	queue_test_write("mail", "link", 4);
+	for (prepared = 0; prepared <= 1; prepared++) {
+		if (pipe(ready) < 0 || pipe(end) < 0)
+			i_fatal("pipe() failed: %m");
+		pid = fork();
+		if (pid == 0) {
+			i_close_fd(&end[1]);
+			child_write(prepared == 1, ready[1], end[0]);
+		}
+		test_assert(read(ready[0], &c, 1) == 1);
+		name = check_alive(prepared == 1);
+		i_close_fd(&end[1]);
+		test_assert(waitpid(pid, &status, 0) == pid &&
+			    WIFSIGNALED(status));
+		check_dead(name, prepared == 1);
+		test_assert(queue_test_is_empty());
+		i_close_fd(&end[0]);
+		i_close_fd(&ready[0]);
+		i_close_fd(&ready[1]);
+	}
+	i_unlink("mail");
+	test_end();
+}
+
+/* Write messages of some sizes with a limit on the size of files. Returns
+   whether all was written. */
+static bool write_limited(rlim_t limit, const unsigned char *data)
+{
+	static const size_t sizes[] = { 100, 300000, 5, 200000 };
+	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct rlimit old, small;
+	const char *error = NULL;
+	unsigned int i, added = 0;
+	bool whole;
+
+	test_assert(getrlimit(RLIMIT_FSIZE, &old) == 0);
+	small = old;
+	small.rlim_cur = limit;
+	test_assert(setrlimit(RLIMIT_FSIZE, &small) == 0);
+	for (i = 0; i < N_ELEMENTS(sizes); i++) {
+		if (queue_test_copy(queue, &job, data, sizes[i]) > 0)
+			added++;
+	}
+	test_assert_idx(antispam_queue_count(queue) == added, limit);
+	whole = antispam_queue_prepare(queue, FSYNC_MODE_OPTIMIZED,
+				       &error) == 0;
+	test_assert_idx(whole || strstr(error, "File too large") != NULL,
+			limit);
+	antispam_queue_rollback(&queue);
+	test_assert(setrlimit(RLIMIT_FSIZE, &old) == 0);
+	return whole && added == N_ELEMENTS(sizes);
+}
+
+/* A file that may not grow stands for a full disk. */
+static void test_disk_full(void)
+{
+	unsigned char *data = i_malloc(300000);
+	const rlim_t total = 500105;
+	const unsigned int fds = queue_test_fds();
+	rlim_t limit;
+
+	test_begin("queue: full disk at any point");
+	(void)signal(SIGXFSZ, SIG_IGN);
+	for (limit = 0; limit < total; limit += 20011)
+		T_BEGIN {
+			test_assert_idx(!write_limited(limit, data), limit);
+			test_assert_idx(queue_test_is_empty(), limit);
+		} T_END;
+	/* within the lines */
+	for (limit = total; limit < total + 240; limit += 10)
+		T_BEGIN {
+			test_assert_idx(!write_limited(limit, data), limit);
+			test_assert_idx(queue_test_is_empty(), limit);
+		} T_END;
+	test_assert(write_limited(total + 1000, data));
+	test_assert(queue_test_is_empty() && queue_test_fds() == fds);
+	i_free(data);
+	test_end();
+}
+
+static void test_many(void)
+{
+	enum {
+		JOBS = 1000
+	};
+	const unsigned int fds = queue_test_fds();
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct queue_test_reader reader;
+	struct antispam_job job;
+	const char *name, *error, *text;
+	unsigned int i;
+
+	test_begin("queue: a thousand jobs");
+	for (i = 0; i < JOBS; i++)
+		T_BEGIN {
+			text = t_strdup_printf("%0500u", i);
+			job = queue_test_job(TRUE, text + 490, NULL);
+			if (i % 3 == 0) {
+				queue_test_write("mail", text, 500);
+				test_assert_idx(queue_test_link(queue, &job, "mail"),
+						i);
+				i_unlink("mail");
+			} else {
+				test_assert_idx(queue_test_copy(queue, &job, text,
+								500) > 0,
+						i);
+			}
+		} T_END;
+	test_assert(queue_test_fds() == fds + 4);
+	name = queue_test_release(&queue);
+	test_assert(queue_test_fds() == fds);
+	if (!queue_test_read(&reader, name, &error))
+		i_fatal("%s", error);
+	test_assert(array_count(&reader.jobs) == JOBS);
+	for (i = 0; i < JOBS; i++)
+		T_BEGIN {
+			const struct antispam_queue_job *found =
+				array_idx(&reader.jobs, i);
+
+			text = t_strdup_printf("%0500u", i);
+			test_assert_strcmp_idx(found->guid, text + 490, i);
+			test_assert_idx(queue_test_has(&reader, i, text, 500,
+						       i % 3 == 0),
+					i);
+		} T_END;
+	queue_test_close(&reader);
+	test_assert(queue_test_fds() == fds);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, JOBS));
+	test_end();
+}
+
+int main(void)
+{
+	static void (*const tests[])(void) = {
+		test_kinds,
+		test_bytes,
+		test_other_file_system,
+		test_gone_file,
+		test_shared_files,
+		test_drop_last,
+		test_rollback,
+		test_no_queue,
+		test_writer_dies,
+		test_disk_full,
+		test_many,
+		NULL
+	};
+	int ret;
+
+	queue_test_init();
+	ret = test_run(tests);
+	queue_test_deinit();
+	return ret;
+}
