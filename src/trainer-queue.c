@@ -336,31 +336,41 @@ static int64_t born_usecs(const struct antispam_queue_head *head)
 	return I_MIN(born, now.boot_usecs);
 }
 
+/* What the state file says of a job. */
+static void load_job_state(struct trainer_tx *tx, unsigned int idx,
+			   const struct antispam_queue_state *state,
+			   int64_t wall, int64_t clock)
+{
+	struct trainer_job *job = &tx->jobs[idx];
+	int64_t secs;
+
+	job->attempts = state->attempts;
+	if (state->status != ANTISPAM_QUEUE_WAITING) {
+		job->settled = TRUE;
+		tx->waiting--;
+	} else if (state->next_try > 0) {
+		/* a clock that was set back must not stop it */
+		secs = I_MIN(I_MAX(state->next_try - wall, 0), 60 * 60);
+		job->next_try = clock + secs * 1000000;
+	}
+}
+
 static void load_state(struct trainer_tx *tx,
 		       const struct antispam_queue_entry *entry)
 {
 	const int64_t wall = time(NULL), clock = trainer_queue_clock();
-	struct antispam_queue_state *states =
-		t_new(struct antispam_queue_state, tx->count);
-	struct trainer_job *job;
+	struct antispam_queue_state *states;
 	unsigned int i;
+	pool_t pool;
 
-	antispam_queue_entry_read_state(entry, pool_datastack_create(),
-					states);
-	for (i = 0; i < tx->count; i++) {
-		job = &tx->jobs[i];
-		job->attempts = states[i].attempts;
-		if (states[i].status != ANTISPAM_QUEUE_WAITING) {
-			job->settled = TRUE;
-			tx->waiting--;
-		} else if (states[i].next_try > 0) {
-			/* a clock that was set back must not stop it */
-			job->next_try = clock +
-				I_MIN(I_MAX(states[i].next_try - wall, 0),
-				      60 * 60) *
-					1000000;
-		}
-	}
+	/* there may be very many */
+	states = i_new(struct antispam_queue_state, tx->count);
+	pool = pool_alloconly_create("antispam queue state", 1024);
+	antispam_queue_entry_read_state(entry, pool, states);
+	for (i = 0; i < tx->count; i++)
+		load_job_state(tx, i, &states[i], wall, clock);
+	pool_unref(&pool);
+	i_free(states);
 	if (tx->waiting > 0)
 		return;
 	/* whoever settled the last one has not come to remove it: a child
