@@ -506,20 +506,24 @@ static void queue_look_at(struct trainer_queue *queue, const char *name)
 	antispam_queue_entry_close(&entry);
 }
 
-void trainer_queue_look(struct trainer_queue *queue, const char *name)
+bool trainer_queue_look(struct trainer_queue *queue, const char *name)
 {
+	const struct trainer_tx *tx;
 	const char *error;
 
+	/* it may be another directory than it was */
 	if (!antispam_queue_name_is_visible(name) ||
 	    strlen(name) > ANTISPAM_QUEUE_NAME_MAX ||
 	    strchr(name, '/') != NULL ||
-	    hash_table_lookup(queue->txs, name) != NULL)
-		return;
-	if (queue->fd == -1 && trainer_queue_fd(queue, &error) < 0)
-		return;
+	    hash_table_lookup(queue->txs, name) != NULL ||
+	    trainer_queue_fd(queue, &error) < 0)
+		return FALSE;
 	T_BEGIN {
 		queue_look_at(queue, name);
 	} T_END;
+	tx = hash_table_lookup(queue->txs, name);
+	return tx != NULL && queue->delay_usecs > 0 &&
+		tx->born + queue->delay_usecs <= trainer_queue_clock();
 }
 
 static bool scan_begin(struct trainer_queue *queue)
