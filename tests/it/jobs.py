@@ -4,9 +4,12 @@ transactions made by hand."""
 
 import os
 import re
+import signal
+import socket
 import time
 import zlib
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import conf
@@ -214,6 +217,8 @@ def rewrite_users(d, **changes):
     with open(path + '.new', 'w', encoding='utf-8') as file:
         file.write(conf.passwd_file(d.options))
     os.rename(path + '.new', path)
+    # Dovecot looks at the file once a second.
+    time.sleep(1.01 - time.time() % 1)
 
 
 class ListedUsers(Dovecot):
@@ -288,8 +293,68 @@ def scan(d):
 
 
 def say(d, line):
-    import socket
     with socket.socket(socket.AF_UNIX) as s:
         s.settimeout(10)
         s.connect(f'{d.dir}/run/antispam-trainer')
         s.sendall(line.encode('utf-8', 'surrogateescape') + b'\n')
+
+
+@contextmanager
+def held(d):
+    """What was queued meanwhile is looked at when this ends."""
+    wait_until(lambda: trainer(d) is not None, 10, 'the trainer')
+    pid = trainer(d)
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: read_stat(pid)[0] == 'T', 5, 'SIGSTOP')
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+# Events
+
+METRICS = {
+    'queued': 'event=antispam_lesson_queued',
+    'learned': 'event=antispam_lesson_finished and queued=yes and '
+               'outcome=learned',
+    'declined': 'event=antispam_lesson_finished and outcome=declined',
+    'later': 'event=antispam_lesson_finished and outcome=later',
+    'broken': 'event=antispam_lesson_finished and outcome=broken',
+    'failed': 'event=antispam_lesson_failed',
+    'cancelled': 'event=antispam_lesson_cancelled',
+    'lost': 'event=antispam_lesson_lost',
+}
+
+
+class Measured(Dovecot):
+    """One that counts events."""
+
+    def _configure(self, port):
+        super()._configure(port)
+        with open(f'{self.dir}/dovecot.conf', 'a', encoding='utf-8') as file:
+            for name, events in METRICS.items():
+                file.write(f'metric {name} {{\nfilter = {events}\n}}\n')
+        self.counted = {}
+
+    def events(self):
+        """Those that were counted since the last call."""
+        now = {}
+        for line in self.doveadm('stats', 'dump').splitlines():
+            values = line.split('\t')
+            if values[0] in METRICS and values[1] == 'duration':
+                now[values[0]] = int(values[2])
+        found = {name: count - self.counted.get(name, 0)
+                 for name, count in now.items()
+                 if count != self.counted.get(name, 0)}
+        self.last = now
+        return found
+
+    def assert_events(self, **wanted):
+        """Exactly these came since the last call; they may be late."""
+        try:
+            wait_until(lambda: self.events() == wanted, 5, 'events')
+        except AssertionError as error:
+            raise AssertionError(f'{error}: got {self.events()}, wanted '
+                                 f'{wanted}') from None
+        self.counted = self.last
