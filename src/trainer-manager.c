@@ -209,12 +209,15 @@ void trainer_manager_wake(struct trainer_manager *manager, const char *name)
 {
 	if (manager->stopping)
 		return;
-	if (name != NULL) {
-		trainer_queue_look(manager->queue, name);
-		manager_continue(manager);
-	} else if (!trainer_queue_is_scanning(manager->queue)) {
+	if (name == NULL && !trainer_queue_is_scanning(manager->queue)) {
 		timeout_remove(&manager->to_scan);
 		manager->to_scan = timeout_add_short(0, manager_scan, manager);
+	} else if (name != NULL && trainer_queue_look(manager->queue, name)) {
+		/* we are late: see first what others have to say */
+		if (!trainer_queue_is_scanning(manager->queue))
+			manager_scan(manager);
+	} else if (name != NULL) {
+		manager_continue(manager);
 	}
 }
 

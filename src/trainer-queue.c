@@ -336,31 +336,41 @@ static int64_t born_usecs(const struct antispam_queue_head *head)
 	return I_MIN(born, now.boot_usecs);
 }
 
+/* What the state file says of a job. */
+static void load_job_state(struct trainer_tx *tx, unsigned int idx,
+			   const struct antispam_queue_state *state,
+			   int64_t wall, int64_t clock)
+{
+	struct trainer_job *job = &tx->jobs[idx];
+	int64_t secs;
+
+	job->attempts = state->attempts;
+	if (state->status != ANTISPAM_QUEUE_WAITING) {
+		job->settled = TRUE;
+		tx->waiting--;
+	} else if (state->next_try > 0) {
+		/* a clock that was set back must not stop it */
+		secs = I_MIN(I_MAX(state->next_try - wall, 0), 60 * 60);
+		job->next_try = clock + secs * 1000000;
+	}
+}
+
 static void load_state(struct trainer_tx *tx,
 		       const struct antispam_queue_entry *entry)
 {
 	const int64_t wall = time(NULL), clock = trainer_queue_clock();
-	struct antispam_queue_state *states =
-		t_new(struct antispam_queue_state, tx->count);
-	struct trainer_job *job;
+	struct antispam_queue_state *states;
 	unsigned int i;
+	pool_t pool;
 
-	antispam_queue_entry_read_state(entry, pool_datastack_create(),
-					states);
-	for (i = 0; i < tx->count; i++) {
-		job = &tx->jobs[i];
-		job->attempts = states[i].attempts;
-		if (states[i].status != ANTISPAM_QUEUE_WAITING) {
-			job->settled = TRUE;
-			tx->waiting--;
-		} else if (states[i].next_try > 0) {
-			/* a clock that was set back must not stop it */
-			job->next_try = clock +
-				I_MIN(I_MAX(states[i].next_try - wall, 0),
-				      60 * 60) *
-					1000000;
-		}
-	}
+	/* there may be very many */
+	states = i_new(struct antispam_queue_state, tx->count);
+	pool = pool_alloconly_create("antispam queue state", 1024);
+	antispam_queue_entry_read_state(entry, pool, states);
+	for (i = 0; i < tx->count; i++)
+		load_job_state(tx, i, &states[i], wall, clock);
+	pool_unref(&pool);
+	i_free(states);
 	if (tx->waiting > 0)
 		return;
 	/* whoever settled the last one has not come to remove it: a child
@@ -496,20 +506,24 @@ static void queue_look_at(struct trainer_queue *queue, const char *name)
 	antispam_queue_entry_close(&entry);
 }
 
-void trainer_queue_look(struct trainer_queue *queue, const char *name)
+bool trainer_queue_look(struct trainer_queue *queue, const char *name)
 {
+	const struct trainer_tx *tx;
 	const char *error;
 
+	/* it may be another directory than it was */
 	if (!antispam_queue_name_is_visible(name) ||
 	    strlen(name) > ANTISPAM_QUEUE_NAME_MAX ||
 	    strchr(name, '/') != NULL ||
-	    hash_table_lookup(queue->txs, name) != NULL)
-		return;
-	if (queue->fd == -1 && trainer_queue_fd(queue, &error) < 0)
-		return;
+	    hash_table_lookup(queue->txs, name) != NULL ||
+	    trainer_queue_fd(queue, &error) < 0)
+		return FALSE;
 	T_BEGIN {
 		queue_look_at(queue, name);
 	} T_END;
+	tx = hash_table_lookup(queue->txs, name);
+	return tx != NULL && queue->delay_usecs > 0 &&
+		tx->born + queue->delay_usecs <= trainer_queue_clock();
 }
 
 static bool scan_begin(struct trainer_queue *queue)

@@ -33,8 +33,10 @@ void trainer_queue_deinit(struct trainer_queue **queue);
    and *error_r (data stack) if it can't be opened now. */
 int trainer_queue_fd(struct trainer_queue *queue, const char **error_r);
 
-/* Look at one transaction that was just released; name may be anything. */
-void trainer_queue_look(struct trainer_queue *queue, const char *name);
+/* Look at one transaction that was just released; name may be anything. Returns
+   TRUE if it is due already: whoever released it has waited for us, and others
+   that belong to it may be there. */
+bool trainer_queue_look(struct trainer_queue *queue, const char *name);
 /* Look at all of them, for a short time: returns FALSE if that was not all, to
    be called again. */
 bool trainer_queue_scan(struct trainer_queue *queue);

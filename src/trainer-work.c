@@ -279,6 +279,7 @@ static bool lesson_fits(struct work_lesson *wl, enum antispam_result *result_r,
 	const enum antispam_need needs = teacher->backend->needs;
 	const char *values[] = { wl->job.signature, NULL };
 	const uoff_t max_size = teacher->set->max_size;
+	const char *signature;
 
 	*result_r = ANTISPAM_BROKEN;
 	if ((needs & ANTISPAM_NEED_MESSAGE) != 0 && !wl->job.has_message) {
@@ -292,11 +293,13 @@ static bool lesson_fits(struct work_lesson *wl, enum antispam_result *result_r,
 			 "antispam_backend";
 		return FALSE;
 	}
-	if ((needs & ANTISPAM_NEED_SIGNATURE) != 0 &&
-	    antispam_signature_choose(work->signature_rule, values,
-				      &wl->lesson.job.signature, why_r) !=
+	if ((needs & ANTISPAM_NEED_SIGNATURE) != 0) {
+		if (antispam_signature_choose(work->signature_rule, values,
+					      &signature, why_r) !=
 		    ANTISPAM_SIGNATURE_FOUND)
-		return FALSE;
+			return FALSE;
+		wl->lesson.job.signature = p_strdup(work->pool, signature);
+	}
 	*result_r = ANTISPAM_DECLINED;
 	if (wl->job.has_message && max_size > 0 && wl->job.size > max_size) {
 		*why_r = "it is bigger than antispam_max_size";
