@@ -22,7 +22,22 @@ static struct failure_context with_prefix(const struct failure_context *ctx)
 	return own;
 }
 
-static void ATTR_FORMAT(2, 0) ATTR_NORETURN child_fatal(const struct failure_context *ctx, const char *format, va_list args)
+static void
+child_fatal(const struct failure_context *ctx, const char *format,
+	    va_list args) ATTR_FORMAT(2, 0) ATTR_NORETURN;
+static void
+child_error(const struct failure_context *ctx, const char *format,
+	    va_list args) ATTR_FORMAT(2, 0);
+static void
+child_info(const struct failure_context *ctx, const char *format,
+	   va_list args) ATTR_FORMAT(2, 0);
+static void
+child_debug(const struct failure_context *ctx, const char *format,
+	    va_list args) ATTR_FORMAT(2, 0);
+
+static void
+child_fatal(const struct failure_context *ctx, const char *format,
+	    va_list args)
 {
 	const struct failure_context own = with_prefix(ctx);
 
@@ -31,24 +46,27 @@ static void ATTR_FORMAT(2, 0) ATTR_NORETURN child_fatal(const struct failure_con
 	_exit(FATAL_DEFAULT);
 }
 
-static void ATTR_FORMAT(2, 0)
-	child_error(const struct failure_context *ctx, const char *format, va_list args)
+static void
+child_error(const struct failure_context *ctx, const char *format,
+	    va_list args)
 {
 	const struct failure_context own = with_prefix(ctx);
 
 	child.error(&own, format, args);
 }
 
-static void ATTR_FORMAT(2, 0)
-	child_info(const struct failure_context *ctx, const char *format, va_list args)
+static void
+child_info(const struct failure_context *ctx, const char *format,
+	   va_list args)
 {
 	const struct failure_context own = with_prefix(ctx);
 
 	child.info(&own, format, args);
 }
 
-static void ATTR_FORMAT(2, 0)
-	child_debug(const struct failure_context *ctx, const char *format, va_list args)
+static void
+child_debug(const struct failure_context *ctx, const char *format,
+	    va_list args)
 {
 	const struct failure_context own = with_prefix(ctx);
 

@@ -7,10 +7,17 @@
 
 static string_t *lines;
 
-static void ATTR_FORMAT(2, 0)
-	save_line(const struct failure_context *ctx, const char *format, va_list args)
+static void save_line(const struct failure_context *ctx, const char *format,
+		      va_list args) ATTR_FORMAT(2, 0);
+
+static void
+save_line(const struct failure_context *ctx, const char *format, va_list args)
 {
-	str_printfa(lines, "%s|", ctx->log_prefix == NULL ? "none" : ctx->log_prefix);
+	const char *prefix = ctx->log_prefix == NULL ? "" : ctx->log_prefix;
+
+	/* where "Error: " goes */
+	test_assert(ctx->log_prefix_type_pos == strlen(prefix));
+	str_printfa(lines, "%s|", prefix);
 	str_vprintfa(lines, format, args);
 	str_append_c(lines, '\n');
 }

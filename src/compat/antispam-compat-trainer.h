@@ -23,8 +23,9 @@ int antispam_compat_trainer_settings(pool_t pool, bool *queued_r,
 				     const char **error_r);
 
 /* Ask userdb for a user, as an IMAP session does. This waits for the answer,
-   over a connection that stays open; so a child asks for itself, and its parent
-   never does, or both would read from one connection. Returns 1 and *suser_r,
+   over a connection that stays open; so a child asks for itself, in an ioloop
+   of its own and after trainer_log_init_child(), and its parent never does, or
+   both would read from one connection. Returns 1 and *suser_r,
    which antispam_compat_trainer_become() or
    antispam_compat_trainer_forget() takes; 0 if there is no such user; -1 and
    *error_r (data stack). */
@@ -32,11 +33,10 @@ int antispam_compat_trainer_lookup(const char *username,
 				   struct mail_storage_service_user **suser_r,
 				   const char **error_r);
 /* Become the user for good, in a child: all uids and gids, groups, and working
-   directory. The log prefix stays, for a child shares its way to the log with
-   its parent, and Dovecot's log process keeps one prefix for that. *user_r has no namespaces and no plugins, but
-   settings, which antispam_compat_settings_get() reads;
-   mail_user_deinit() frees it. Takes suser. Returns 0, or -1 and *error_r (data
-   stack); the process may be anybody then, and can only end. */
+   directory. *user_r has no namespaces and no plugins, but settings, which
+   antispam_compat_settings_get() reads; mail_user_deinit() frees it. Takes
+   suser. Returns 0, or -1 and *error_r (data stack); the process may be anybody
+   then, and can only end. */
 int antispam_compat_trainer_become(struct mail_storage_service_user *suser,
 				   struct mail_user **user_r,
 				   const char **error_r);
