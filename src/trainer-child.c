@@ -10,12 +10,14 @@
 #include "ioloop.h"
 #include "lib-event.h"
 #include "str.h"
+#include "str-sanitize.h"
 #include "write-full.h"
 #include "mail-user.h"
 #include "antispam-settings.h"
 #include "antispam-backend.h"
 #include "antispam-teacher.h"
 #include "antispam-compat-trainer.h"
+#include "trainer-log.h"
 #include "trainer-report.h"
 #include "trainer-work.h"
 #include "trainer-child.h"
@@ -26,6 +28,9 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+/* A user's name in the log is cut here, in bytes. */
+#define CHILD_NAME_MAX 200
 
 static struct {
 	int report_fd;
@@ -206,6 +211,9 @@ pid_t trainer_child_start(const struct trainer_child_task *task, int *fd_r,
 	child.lines = str_new(default_pool, 8192);
 	child_reset_signals();
 	(void)signal(SIGPIPE, SIG_IGN);
+	trainer_log_init_child(i_strdup_printf(
+		"antispam-trainer(%s): ",
+		str_sanitize(task->username, CHILD_NAME_MAX)));
 	child_cut_off(task->queue_fd, child.report_fd);
 	child_limit(task->vsz_limit);
 	(void)io_loop_create();
