@@ -31,6 +31,8 @@
 #define ENTRY_STATE_MAX (16 * 1024 * 1024)
 #define ENTRY_MESSAGE_BUFFER_SIZE (8 * 1024)
 #define ENTRY_FROM_LINE_BUFFER_SIZE 1024
+/* What is kept of a name that gets another prefix, in bytes. */
+#define ENTRY_RENAME_MAX 200
 
 bool antispam_queue_name_is_visible(const char *name)
 {
@@ -434,6 +436,8 @@ const char *antispam_queue_entry_rename(int queue_fd, const char *name,
 		rest = name + strlen(ANTISPAM_QUEUE_PREFIX_FAILED);
 	else
 		rest = name;
+	/* whoever chose the name may have left no room */
+	rest = t_strndup(rest, ENTRY_RENAME_MAX);
 	new_name = t_strconcat(prefix, rest, NULL);
 	if (renameat2(queue_fd, name, queue_fd, new_name,
 		      RENAME_NOREPLACE) == 0)

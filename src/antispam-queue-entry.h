@@ -59,8 +59,8 @@ int antispam_queue_entry_read(const struct antispam_queue_entry *entry,
 			      void *context, const char **error_r);
 
 /* Fill in states, which has an element a job, all zero; their strings are in
-   pool. A file that can't be read is taken for none: what was taught may then
-   be taught again. */
+   pool, which is not the data stack's. A file that can't be read is taken for
+   none: what was taught may then be taught again. */
 void antispam_queue_entry_read_state(const struct antispam_queue_entry *entry,
 				     pool_t pool,
 				     struct antispam_queue_state *states);

@@ -10,6 +10,8 @@
 #define STATE_FIELDS 6
 /* More tries than anybody makes. */
 #define STATE_ATTEMPTS_MAX 1000000
+/* Of a reason, in bytes. */
+#define STATE_WHY_MAX 1000
 
 static const char *const status_names[] = {
 	[ANTISPAM_QUEUE_WAITING] = "waiting",
@@ -33,6 +35,13 @@ static bool state_is_new(const struct antispam_queue_state *state)
 		state->why == NULL;
 }
 
+/* No line may be so long that it could not be read. */
+static void write_why(string_t *str, const char *why)
+{
+	str_append_tabescaped_n(str, (const unsigned char *)why,
+				I_MIN(strlen(why), STATE_WHY_MAX));
+}
+
 void antispam_queue_state_write(string_t *str,
 				const struct antispam_queue_state *states,
 				unsigned int count)
@@ -51,7 +60,7 @@ void antispam_queue_state_write(string_t *str,
 			    next - 1, status_names[state->status],
 			    state->attempts, state->next_try);
 		if (state->why != NULL)
-			str_append_tabescaped(str, state->why);
+			write_why(str, state->why);
 		str_append_c(str, '\n');
 	}
 }
@@ -91,7 +100,7 @@ int antispam_queue_state_parse(const char *line, pool_t pool,
 		return -1;
 	state.next_try = next_try;
 	if (*fields[5] != '\0')
-		state.why = p_strdup(pool, fields[5]);
+		state.why = p_strndup(pool, fields[5], STATE_WHY_MAX);
 	for (i = first; i <= last; i++)
 		states[i] = state;
 	return 0;

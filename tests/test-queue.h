@@ -2,10 +2,11 @@
 #define TEST_QUEUE_H
 
 /* A queue of the test's own, for those who write into it and who read it.
-   Include it after lib.h, once. */
+   It wants _GNU_SOURCE. Include it after lib.h, once. */
 
 #include "array.h"
 #include "buffer.h"
+#include "crc32.h"
 #include "istream.h"
 #include "str.h"
 #include "write-full.h"
@@ -80,6 +81,16 @@ static inline void queue_test_deinit(void)
 static inline const char *queue_test_path(const char *name)
 {
 	return t_strconcat(queue_test_dir, "/", name, NULL);
+}
+
+/* A long text. Data stack. */
+static inline const char *queue_test_text(size_t size)
+{
+	char *text = t_malloc_no0(size + 1);
+
+	memset(text, 'x', size);
+	text[size] = '\0';
+	return text;
 }
 
 static inline void queue_test_write(const char *path, const void *data,
@@ -311,5 +322,82 @@ queue_test_has(struct queue_test_reader *reader, unsigned int idx,
 		memcmp(buf->data, data, size) == 0 &&
 		(found_path != NULL) == path;
 }
+
+/* Transactions as anybody may write them */
+
+#define QUEUE_TEST_HEAD "antispam-queue\t1\t1700000000000000\t5\tboot\tuser\n"
+#define QUEUE_TEST_JOB_HERE "job\tspam\tother\tspam\t.\t0\t4\tg\t\tSPAM\tUID 1 of INBOX\n"
+#define QUEUE_TEST_JOB_LINK "job\tspam\tother\tspam\tm0\t0\t4\tg\t\tSPAM\tUID 1 of INBOX\n"
+
+/* A name below a transaction. */
+static inline const char *queue_test_tx_path(const char *tx, const char *name)
+{
+	return t_strconcat(queue_test_path(tx), "/", name, NULL);
+}
+
+static inline void queue_test_tx_mkdir(const char *tx)
+{
+	if (mkdir(queue_test_path(tx), 0700) < 0)
+		i_fatal("mkdir(%s) failed: %m", tx);
+}
+
+/* The job file: a message "copy", these lines, and an end that says so. Data
+   stack. */
+static inline string_t *queue_test_jobs_text(const char *lines, unsigned int count)
+{
+	string_t *str = t_str_new(1024);
+	const struct antispam_queue_end end = {
+		.offset = 4,
+		.count = count,
+		.crc = crc32_data(lines, strlen(lines)),
+	};
+
+	str_append(str, "copy");
+	str_append(str, lines);
+	antispam_queue_end_write(str, &end);
+	return str;
+}
+
+static inline void queue_test_tx_write_jobs(const char *tx, const char *lines, unsigned int count)
+{
+	const string_t *str = queue_test_jobs_text(lines, count);
+
+	queue_test_write(queue_test_tx_path(tx, "jobs"), str_data(str), str_len(str));
+}
+
+/* A whole transaction of two jobs, and a link to a message "link". */
+static inline void queue_test_tx_make(const char *tx)
+{
+	queue_test_tx_mkdir(tx);
+	queue_test_tx_write_jobs(tx, QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE QUEUE_TEST_JOB_LINK, 2);
+	queue_test_write(queue_test_tx_path(tx, "m0"), "link", 4);
+}
+
+static inline void queue_test_tx_remove(const char *tx)
+{
+	(void)chmod(queue_test_path(tx), 0700);
+	test_assert(antispam_queue_entry_remove(queue_test_fd, tx, 100));
+	test_assert(queue_test_is_empty());
+}
+
+/* The transaction can't be opened; why is a part of the reason. */
+static inline void
+queue_test_check_open(const char *tx, enum antispam_queue_found wanted, const char *why)
+{
+	const unsigned int fds = queue_test_fds();
+	struct antispam_queue_entry entry;
+	enum antispam_queue_found found;
+	const char *error = "";
+
+	found = antispam_queue_entry_open(queue_test_fd, tx, &entry, &error);
+	test_assert_idx(found == wanted, wanted);
+	if (found == ANTISPAM_QUEUE_FOUND)
+		antispam_queue_entry_close(&entry);
+	else if (strstr(error, why) == NULL)
+		test_assert_strcmp(error, why);
+	test_assert(entry.dir_fd == -1 && entry.jobs_fd == -1);
+	test_assert(queue_test_fds() == fds);
+}
+
 
 #endif
