@@ -7,6 +7,9 @@
    next. All times are microseconds since the machine was booted. */
 
 #define TRAINER_KEY_SIZE 16
+/* Whatever the clock says, so many tries come before a lesson is given up: the
+   machine may have been off, or its clock wrong. */
+#define TRAINER_GIVE_UP_ATTEMPTS 3
 
 /* One lesson that waits. There may be a great many. */
 struct trainer_job {

@@ -20,8 +20,6 @@
 #define RUN_MAX_REASONS 10
 /* Names in log lines are cut here, in bytes. */
 #define RUN_NAME_MAX 200
-/* Whatever the clock says, so many tries come before giving up. */
-#define RUN_GIVE_UP_ATTEMPTS 3
 /* A line of a child. */
 #define RUN_LINE_MAX (64 * 1024)
 
@@ -301,7 +299,7 @@ static void run_give_up(struct trainer_run *run)
 	array_foreach(&run->steps, step) {
 		job = &step->step.tx->jobs[step->step.job];
 		if (!step->step.tx->gone && !job->settled &&
-		    job->attempts >= RUN_GIVE_UP_ATTEMPTS &&
+		    job->attempts >= TRAINER_GIVE_UP_ATTEMPTS &&
 		    step->step.tx->born < born) {
 			trainer_queue_set_aside(
 				run->set.queue, step->step.tx,

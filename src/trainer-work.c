@@ -159,11 +159,15 @@ lesson_later(struct work_lesson *wl, unsigned int *wait_msecs_r)
 	struct antispam_queue_state *state = &wl->tx->states[wl->idx];
 	const unsigned int lifetime = work->task->lifetime_msecs;
 	const bool skipped = wl->lesson.outcome.skipped;
+	const bool expired =
+		work_age_usecs(work, wl->tx) >= (int64_t)lifetime * 1000;
 
-	if (!skipped)
+	/* once its time is over, its turn counts even if the filter is dead
+	   before it comes */
+	if (!skipped || expired)
 		state->attempts++;
 	state->why = wl->lesson.outcome.why;
-	if (work_age_usecs(work, wl->tx) >= (int64_t)lifetime * 1000) {
+	if (expired && state->attempts >= TRAINER_GIVE_UP_ATTEMPTS) {
 		state->status = ANTISPAM_QUEUE_FAILED;
 		return TRAINER_FAILED;
 	}
