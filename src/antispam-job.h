@@ -9,7 +9,8 @@ struct antispam_store;
 struct antispam_place {
 	/* Open for reading; the storage's. */
 	int fd;
-	/* Of that file: which one it is, whose, and how big. */
+	/* Of that file: which one it is, and how big. */
+	dev_t dev;
 	ino_t ino;
 	uoff_t file_size;
 	/* Where in it the message lies, in bytes, its From_ line included. */

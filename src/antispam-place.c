@@ -55,6 +55,7 @@ bool antispam_place_find(struct mail *mail, struct istream *input,
 	    !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
 	    i_stream_get_size(input, TRUE, &place_r->size) <= 0)
 		return FALSE;
+	place_r->dev = st.st_dev;
 	place_r->ino = st.st_ino;
 	place_r->file_size = st.st_size;
 	place_r->offset = i_stream_get_absolute_offset(input);

@@ -31,6 +31,7 @@
 #define QUEUE_LINKS_REMEMBERED 64
 
 struct queue_link {
+	dev_t dev;
 	ino_t ino;
 	unsigned int number;
 };
@@ -267,7 +268,7 @@ link_find(const struct antispam_queue *queue, const struct antispam_place *place
 	if (place->size == place->file_size)
 		return FALSE;
 	array_foreach(&queue->recent, link) {
-		if (link->ino == place->ino) {
+		if (link->dev == place->dev && link->ino == place->ino) {
 			*number_r = link->number;
 			return TRUE;
 		}
@@ -279,6 +280,7 @@ static void
 link_remember(struct antispam_queue *queue, const struct antispam_place *place)
 {
 	const struct queue_link link = {
+		.dev = place->dev,
 		.ino = place->ino,
 		.number = queue->links,
 	};

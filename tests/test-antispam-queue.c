@@ -242,6 +242,38 @@ static void test_shared_files(void)
 	test_end();
 }
 
+/* A file's number is its own only within its file system. */
+static void test_same_number(void)
+{
+	struct antispam_job job = queue_test_job(TRUE, "g", NULL);
+	struct antispam_queue *queue = queue_test_begin("user");
+	struct antispam_place place;
+	struct stat st;
+	const char *name;
+
+	test_begin("queue: files of one number on two file systems");
+	queue_test_write("mail", "<one>", 5);
+	i_zero(&place);
+	place.fd = open("mail", O_RDONLY | O_CLOEXEC);
+	test_assert(fstat(place.fd, &st) == 0);
+	place.dev = st.st_dev;
+	place.ino = st.st_ino;
+	place.file_size = 5;
+	place.offset = 1;
+	place.size = 3;
+	job.place = &place;
+	test_assert(antispam_queue_link(queue, &job));
+	place.dev++;
+	test_assert(antispam_queue_link(queue, &job));
+	name = queue_test_release(&queue);
+	test_assert_strcmp(queue_test_list(queue_test_path(name)),
+			   "jobs m0 m1");
+	test_assert(antispam_queue_entry_remove(queue_test_fd, name, 1000));
+	i_close_fd(&place.fd);
+	i_unlink("mail");
+	test_end();
+}
+
 static void test_drop_last(void)
 {
 	const struct antispam_job job = queue_test_job(TRUE, "g", NULL);
@@ -543,6 +575,7 @@ int main(void)
 		test_other_file_system,
 		test_gone_file,
 		test_shared_files,
+		test_same_number,
 		test_drop_last,
 		test_rollback,
 		test_no_queue,

@@ -204,6 +204,7 @@ queue_test_link_fd(struct antispam_queue *queue, const struct antispam_job *src,
 
 	if (fstat(fd, &st) < 0)
 		i_fatal("fstat() failed: %m");
+	place.dev = st.st_dev;
 	place.ino = st.st_ino;
 	place.file_size = st.st_size;
 	job.place = &place;
