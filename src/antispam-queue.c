@@ -139,6 +139,7 @@ queue_open(struct antispam_queue *queue, bool *missing_r, const char **error_r)
 static int queue_make(struct antispam_queue *queue, const char **error_r)
 {
 	const char *file;
+	int store_fd;
 
 	if (mkdirat(queue->queue_fd, queue->name, 0700) < 0)
 		return queue_error(queue, "mkdir", queue->name, error_r);
@@ -154,6 +155,11 @@ static int queue_make(struct antispam_queue *queue, const char **error_r)
 	/* A reader may look whether it is locked; that takes no time. */
 	if (flock(queue->jobs_fd, LOCK_EX) < 0)
 		return queue_error(queue, "flock", file, error_r);
+	store_fd = fcntl(queue->jobs_fd, F_DUPFD_CLOEXEC, 0);
+	if (store_fd == -1)
+		return queue_error(queue, "fcntl", file, error_r);
+	queue->store = antispam_store_create_fd(
+		store_fd, t_strconcat(queue->dir, "/", file, NULL));
 	return 0;
 }
 
@@ -199,10 +205,6 @@ struct antispam_queue *antispam_queue_begin(const char *dir,
 		antispam_queue_rollback(&queue);
 		return NULL;
 	}
-	queue->store = antispam_store_create_fd(
-		fcntl(queue->jobs_fd, F_DUPFD_CLOEXEC, 0),
-		t_strdup_printf("%s/%s/%s", dir, queue->name,
-				ANTISPAM_QUEUE_JOBS_FILE));
 	return queue;
 }
 
@@ -383,6 +385,12 @@ static int queue_sync(struct antispam_queue *queue, const char **error_r)
 int antispam_queue_prepare(struct antispam_queue *queue,
 			   enum fsync_mode fsync_mode, const char **error_r)
 {
+	if (queue->count > ANTISPAM_QUEUE_JOBS_MAX) {
+		/* nobody would read it */
+		*error_r = t_strdup_printf("they are more than %u at a time",
+					   ANTISPAM_QUEUE_JOBS_MAX);
+		return -1;
+	}
 	if (queue_write_jobs(queue, error_r) < 0)
 		return -1;
 	if (fsync_mode == FSYNC_MODE_NEVER)
