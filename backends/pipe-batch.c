@@ -211,9 +211,9 @@ batch_add_mbox(struct pipe_batch *batch, const char *tmpdir,
 }
 
 struct pipe_batch *
-pipe_batch_create(enum antispam_pipe_batch how, const char *tmpdir,
-		  struct antispam_job *const *jobs, unsigned int count,
-		  struct antispam_run *run, const char **error_r)
+antispam_pipe_batch_create(enum antispam_pipe_batch how, const char *tmpdir,
+			   struct antispam_job *const *jobs, unsigned int count,
+			   struct antispam_run *run, const char **error_r)
 {
 	struct pipe_batch *batch = i_new(struct pipe_batch, 1);
 	int ret = -1;
@@ -230,11 +230,11 @@ pipe_batch_create(enum antispam_pipe_batch how, const char *tmpdir,
 		break;
 	}
 	if (ret < 0)
-		pipe_batch_destroy(&batch);
+		antispam_pipe_batch_destroy(&batch);
 	return batch;
 }
 
-void pipe_batch_destroy(struct pipe_batch **_batch)
+void antispam_pipe_batch_destroy(struct pipe_batch **_batch)
 {
 	struct pipe_batch *batch = *_batch;
 	const char *error;

@@ -15,10 +15,10 @@ struct pipe_batch;
    written or read. run's pointers live until the batch is destroyed and the
    data stack's frame has ended. */
 struct pipe_batch *
-pipe_batch_create(enum antispam_pipe_batch how, const char *tmpdir,
-		  struct antispam_job *const *jobs, unsigned int count,
-		  struct antispam_run *run, const char **error_r);
+antispam_pipe_batch_create(enum antispam_pipe_batch how, const char *tmpdir,
+			   struct antispam_job *const *jobs, unsigned int count,
+			   struct antispam_run *run, const char **error_r);
 /* Remove what was written. */
-void pipe_batch_destroy(struct pipe_batch **batch);
+void antispam_pipe_batch_destroy(struct pipe_batch **batch);
 
 #endif

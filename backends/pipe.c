@@ -131,15 +131,15 @@ static void pipe_learn_together(const struct pipe_context *ctx,
 	struct pipe_batch *many;
 	const char *error;
 
-	many = pipe_batch_create(ctx->set->pipe_batch, ctx->set->pipe_tmpdir,
-				 batch->jobs, batch->count, &run, &error);
+	many = antispam_pipe_batch_create(ctx->set->pipe_batch, ctx->set->pipe_tmpdir,
+					  batch->jobs, batch->count, &run, &error);
 	if (many == NULL) {
 		pipe_fail_all(batch, error);
 		return;
 	}
 	antispam_program_learn_together(batch, ctx->set, ctx->set->pipe_env,
 					&run);
-	pipe_batch_destroy(&many);
+	antispam_pipe_batch_destroy(&many);
 }
 
 static void

@@ -16,10 +16,11 @@ antispam_dispatch_begin(struct antispam_teacher *teacher,
 			enum fsync_mode fsync_mode);
 
 /* Keep a message for learning; job gives what is known of it, input the
-   message; NULL if it was captured, or is not needed. Returns 1; 0 if it is not learned, but may be moved: it is
-   bigger than antispam_max_size (counted), or can't be read (logged); -1 if it
-   can't be kept, or if an earlier one could not be learned: logged, and the
-   transaction must be refused. With the queue that can't happen. */
+   message; NULL if it was captured, or is not needed. Returns 1; 0 if it is not
+   learned, but may be moved: it is bigger than antispam_max_size (counted), or
+   can't be read (logged); -1 if it can't be kept, or if an earlier one could
+   not be learned: logged, and the transaction must be refused. With the queue
+   that can't happen. */
 int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 			  const struct antispam_job *job,
 			  struct istream *input, bool captured);

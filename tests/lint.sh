@@ -123,8 +123,10 @@ storage_include='^#[[:space:]]*include[[:space:]]+["<](mail-(storage|user|namesp
 
 lint_pure() {
 	files=
-	for name in folder transition settings settings-names; do
-		for file in src/antispam-$name.c src/antispam-$name.h; do
+	for name in antispam-folder antispam-transition antispam-settings \
+		antispam-settings-names antispam-queue-job \
+		antispam-queue-state trainer-plan trainer-report; do
+		for file in src/$name.c src/$name.h; do
 			[ ! -e "$file" ] || files="$files $file"
 		done
 	done
@@ -164,8 +166,9 @@ lint_backends() {
 
 lint_layers() {
 	forbid 'include[[:space:]]+"mail-storage-private\.h"' \
-		'only antispam-hook.c knows how a storage works inside' \
-		$(c_files_but 'src/*' src/antispam-hook.c 'src/compat/*')
+		'only antispam-hook.c and antispam-place.c know how a storage works inside' \
+		$(c_files_but 'src/*' src/antispam-hook.c \
+			src/antispam-place.c 'src/compat/*')
 	# Right of the hook: transition, job, backend, runner.
 	forbid 'include[[:space:]]+"antispam-(hook|user|plugin|dispatch)\.h"' \
 		'this layer is below the hook and the dispatcher: pass it what it needs' \
@@ -179,11 +182,12 @@ lint_layers() {
 		$(c_files_but 'src/runner-*')
 	forbid '\b(v?fork|exec(l|le|lp|v|ve|vp|vpe)|fexecve|posix_spawnp?|wait(pid|id|3|4)?|kill(pg)?|popen|system|program_client_[a-z_]+)[[:space:]]*\(' \
 		'processes are the runner'\''s business (src/runner-exec.c): call antispam_run_many()' \
-		$(c_files_but 'src/*' 'src/runner-*' 'src/trainer-*') \
+		$(c_files_but 'src/*' 'src/runner-*' src/trainer-child.c \
+			src/trainer-run.c) \
 		$(c_files_but 'backends/*')
 	forbid '\b(connect|net_connect_[a-z_]+)[[:space:]]*\(' \
 		'connections are the runner'\''s business (src/runner-net.c)' \
-		$(c_files_but 'src/*' 'src/runner-*' 'src/trainer-*') \
+		$(c_files_but 'src/*' 'src/runner-*' src/trainer-client.c) \
 		$(c_files_but 'backends/*')
 	forbid '\bDOVECOT_(PREREQ|VERSION_(MAJOR|MINOR|MICRO))\b' \
 		'the version is asked in src/compat/ alone: let it hide the difference' \

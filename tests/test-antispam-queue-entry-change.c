@@ -16,7 +16,7 @@ static void test_lock(void)
 	const char *error;
 
 	test_begin("queue entry: locks");
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	test_assert(antispam_queue_entry_open(queue_test_fd, "job.1", &entry,
 					      &error) == ANTISPAM_QUEUE_FOUND);
 	test_assert(antispam_queue_entry_open(queue_test_fd, "job.1", &other,
@@ -30,7 +30,7 @@ static void test_lock(void)
 	/* who had it may have removed it all */
 	test_assert(antispam_queue_entry_open(queue_test_fd, "job.1", &entry,
 					      &error) == ANTISPAM_QUEUE_FOUND);
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_assert(!antispam_queue_entry_lock(&entry));
 	antispam_queue_entry_close(&entry);
 	test_end();
@@ -69,11 +69,11 @@ static void test_state(void)
 	struct antispam_queue_state states[2] = {
 		{ ANTISPAM_QUEUE_FAILED, 3, 0, "a\tb\nc" }, { 0, 0, 0, NULL }
 	};
-	const char *path = queue_test_tx_path("job.1", "state"), *error;
+	const char *path = tx_path("job.1", "state"), *error;
 	struct antispam_queue_entry entry;
 
 	test_begin("queue entry: the state file");
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	test_assert(antispam_queue_entry_open(queue_test_fd, "job.1", &entry,
 					      &error) == ANTISPAM_QUEUE_FOUND);
 	test_assert(read_state(&entry).attempts == 0);
@@ -82,7 +82,7 @@ static void test_state(void)
 	test_assert(read_state(&entry).status == ANTISPAM_QUEUE_FAILED);
 	test_assert_strcmp(read_state(&entry).why, "a\tb\nc");
 	/* what a crash has left */
-	queue_test_write(queue_test_tx_path("job.1", "state.new"), "xyz", 3);
+	queue_test_write(tx_path("job.1", "state.new"), "xyz", 3);
 	states[0].attempts = 4;
 	test_assert(write_state(&entry, states));
 	test_assert(read_state(&entry).attempts == 4);
@@ -116,7 +116,7 @@ static void test_state(void)
 		test_assert(read_state(&entry).attempts == 0);
 	}
 	antispam_queue_entry_close(&entry);
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_end();
 }
 
@@ -131,7 +131,7 @@ static void test_state_full(void)
 	const char *error;
 
 	test_begin("queue entry: the state file, long and on a full disk");
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	test_assert(antispam_queue_entry_open(queue_test_fd, "job.1", &entry,
 					      &error) == ANTISPAM_QUEUE_FOUND);
 	test_assert(write_state(&entry, states));
@@ -150,7 +150,7 @@ static void test_state_full(void)
 	test_assert(write_state(&entry, states));
 	test_assert(read_state(&entry).attempts == 2);
 	antispam_queue_entry_close(&entry);
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_end();
 }
 
@@ -160,35 +160,35 @@ static void test_remove(void)
 
 	test_begin("queue entry: a transaction is removed");
 	test_assert(antispam_queue_entry_remove(queue_test_fd, "job.1", 1));
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	for (i = 0; i < 25; i++) {
-		queue_test_write(queue_test_tx_path("job.1", t_strdup_printf("m%u", i)),
+		queue_test_write(tx_path("job.1", t_strdup_printf("m%u", i)),
 				 "x", 1);
 	}
 	/* in parts; first what makes it a transaction */
 	while (!antispam_queue_entry_remove(queue_test_fd, "job.1", 10) &&
 	       rounds++ < 10) {
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED,
-				      "No such file or directory");
+		tx_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED,
+			      "No such file or directory");
 	}
 	test_assert(rounds == 2 && queue_test_is_empty());
 	/* exactly so many */
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	test_assert(antispam_queue_entry_remove(queue_test_fd, "job.1", 1));
 	test_assert(queue_test_is_empty());
 	/* nothing is followed, and nothing is entered */
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	test_assert(symlink("job.1", queue_test_path("job.2")) == 0);
 	test_assert(!antispam_queue_entry_remove(queue_test_fd, "job.2", 10));
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+	tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
 	i_unlink(queue_test_path("job.2"));
-	test_assert(mkdir(queue_test_tx_path("job.1", "d"), 0700) == 0);
-	queue_test_write(queue_test_tx_path("job.1", "d/x"), "x", 1);
+	test_assert(mkdir(tx_path("job.1", "d"), 0700) == 0);
+	queue_test_write(tx_path("job.1", "d/x"), "x", 1);
 	test_assert(!antispam_queue_entry_remove(queue_test_fd, "job.1", 10));
 	test_assert_strcmp(queue_test_list(queue_test_path("job.1")), "d");
-	test_assert_strcmp(queue_test_list(queue_test_tx_path("job.1", "d")), "x");
-	i_unlink(queue_test_tx_path("job.1", "d/x"));
-	test_assert(rmdir(queue_test_tx_path("job.1", "d")) == 0);
+	test_assert_strcmp(queue_test_list(tx_path("job.1", "d")), "x");
+	i_unlink(tx_path("job.1", "d/x"));
+	test_assert(rmdir(tx_path("job.1", "d")) == 0);
 	test_assert(antispam_queue_entry_remove(queue_test_fd, "job.1", 0));
 	test_assert(queue_test_is_empty());
 	test_end();
@@ -213,17 +213,17 @@ static void test_rename(void)
 						"failed.") == NULL);
 	test_assert(errno == ENOENT);
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
-		queue_test_tx_make(rows[i].from);
+		tx_make(rows[i].from);
 		name = antispam_queue_entry_rename(queue_test_fd, rows[i].from,
 						   "failed.");
 		test_assert_idx(name != NULL &&
 					wildcard_match(name, rows[i].to),
 				i);
-		queue_test_tx_remove(name == NULL ? rows[i].from : name);
+		tx_remove(name == NULL ? rows[i].from : name);
 	}
 	name = antispam_queue_entry_rename(queue_test_fd, "failed.1", "job.");
 	test_assert(name == NULL);
-	queue_test_tx_make("failed.1");
+	tx_make("failed.1");
 	name = antispam_queue_entry_rename(queue_test_fd, "failed.1", "job.");
 	test_assert_strcmp(name, "job.1");
 	/* the name is taken */
@@ -232,12 +232,12 @@ static void test_rename(void)
 	test_assert(name != NULL && wildcard_match(name, "failed.1.????????"));
 	test_assert(antispam_queue_name_is_failed(name));
 	i_unlink(queue_test_path("failed.1"));
-	queue_test_tx_remove(name);
+	tx_remove(name);
 	/* there is no room for a longer one */
-	queue_test_tx_make(longest);
+	tx_make(longest);
 	name = antispam_queue_entry_rename(queue_test_fd, longest, "failed.");
 	test_assert(name != NULL && antispam_queue_name_is_failed(name));
-	queue_test_tx_remove(name == NULL ? longest : name);
+	tx_remove(name == NULL ? longest : name);
 	test_end();
 }
 

@@ -12,37 +12,37 @@
 static void test_directory(void)
 {
 	test_begin("queue entry: what is no directory of a user's own");
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_GONE, "No such file");
+	tx_check_open("job.1", ANTISPAM_QUEUE_GONE, "No such file");
 
-	queue_test_tx_make("job.1");
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+	tx_make("job.1");
+	tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
 	test_assert(symlink("job.1", queue_test_path("job.2")) == 0);
-	queue_test_check_open("job.2", ANTISPAM_QUEUE_INVALID, "");
+	tx_check_open("job.2", ANTISPAM_QUEUE_INVALID, "");
 	test_assert(chmod(queue_test_path("job.1"), 0720) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "others than its owner");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "others than its owner");
 	test_assert(chmod(queue_test_path("job.1"), 0702) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "others than its owner");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "others than its owner");
 	test_assert(chmod(queue_test_path("job.1"), 0755) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+	tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
 	if (geteuid() != 0) {
 		test_assert(chmod(queue_test_path("job.1"), 0) == 0);
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_UNREADABLE,
-				      "Permission denied");
+		tx_check_open("job.1", ANTISPAM_QUEUE_UNREADABLE,
+			      "Permission denied");
 	}
 	i_unlink(queue_test_path("job.2"));
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 
 	queue_test_write(queue_test_path("job.1"), "x", 1);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "Not a directory");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "Not a directory");
 	i_unlink(queue_test_path("job.1"));
 	test_assert(mkfifo(queue_test_path("job.1"), 0600) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "Not a directory");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "Not a directory");
 	i_unlink(queue_test_path("job.1"));
 
 	if (queue_test_become_root()) {
-		queue_test_tx_make("job.1");
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "belongs to root");
-		queue_test_tx_remove("job.1");
+		tx_make("job.1");
+		tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "belongs to root");
+		tx_remove("job.1");
 		queue_test_user();
 	}
 	test_end();
@@ -62,61 +62,61 @@ static void make_socket(const char *path)
 /* jobs is something else. */
 static void test_jobs_file(void)
 {
-	const char *jobs = queue_test_tx_path("job.1", "jobs");
+	const char *jobs = tx_path("job.1", "jobs");
 
 	test_begin("queue entry: what is no job file");
-	queue_test_tx_mkdir("job.1");
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED, "open(jobs) failed");
+	tx_mkdir("job.1");
+	tx_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED, "open(jobs) failed");
 	test_assert(symlink("m0", jobs) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "open(jobs) failed");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "open(jobs) failed");
 	i_unlink(jobs);
 	test_assert(mkfifo(jobs, 0600) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
 	i_unlink(jobs);
 	test_assert(mkdir(jobs, 0700) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
 	test_assert(rmdir(jobs) == 0);
 	make_socket(jobs);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "open(jobs) failed");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "open(jobs) failed");
 	i_unlink(jobs);
-	queue_test_tx_write_jobs("job.1", QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE, 1);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+	tx_write_jobs("job.1", TX_HEAD TX_JOB, 1);
+	tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
 	test_assert(chmod(jobs, 0) == 0);
 	if (geteuid() != 0) {
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_UNREADABLE,
-				      "Permission denied");
+		tx_check_open("job.1", ANTISPAM_QUEUE_UNREADABLE,
+			      "Permission denied");
 	}
 	test_assert(chmod(jobs, 0600) == 0);
 	if (queue_test_become_root()) {
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+		tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
 		test_assert(chown(jobs, QUEUE_TEST_OTHER_UID, 0) == 0);
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
+		tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
 		test_assert(chown(jobs, 0, 0) == 0);
-		queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
+		tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "no regular file");
 		queue_test_user();
 	}
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_end();
 }
 
 /* Whatever its end is cut to, it was never finished. */
 static void test_truncated(void)
 {
-	const string_t *str = queue_test_jobs_text(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE, 1);
+	const string_t *str = tx_jobs_text(TX_HEAD TX_JOB, 1);
 	size_t size;
 
 	test_begin("queue entry: a job file that is not finished");
-	queue_test_tx_mkdir("job.1");
+	tx_mkdir("job.1");
 	for (size = 0; size < str_len(str); size++) {
 		T_BEGIN {
-			queue_test_write(queue_test_tx_path("job.1", "jobs"), str_data(str), size);
-			queue_test_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED,
-					      "it was never finished");
+			queue_test_write(tx_path("job.1", "jobs"), str_data(str), size);
+			tx_check_open("job.1", ANTISPAM_QUEUE_UNFINISHED,
+				      "it was never finished");
 		} T_END;
 	}
-	queue_test_write(queue_test_tx_path("job.1", "jobs"), str_data(str), size);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
-	queue_test_tx_remove("job.1");
+	queue_test_write(tx_path("job.1", "jobs"), str_data(str), size);
+	tx_check_open("job.1", ANTISPAM_QUEUE_FOUND, "");
+	tx_remove("job.1");
 	test_end();
 }
 
@@ -148,25 +148,25 @@ static void test_end_of_jobs(void)
 	unsigned int i;
 
 	test_begin("queue entry: ends of a job file");
-	queue_test_tx_mkdir("job.1");
+	tx_mkdir("job.1");
 	for (i = 0; i < N_ELEMENTS(rows); i++) {
 		test_assert_idx(strlen(rows[i].end) == ANTISPAM_QUEUE_END_SIZE,
 				i);
-		queue_test_write(queue_test_tx_path("job.1", "jobs"), rows[i].end,
+		queue_test_write(tx_path("job.1", "jobs"), rows[i].end,
 				 strlen(rows[i].end));
-		queue_test_check_open("job.1", rows[i].found, rows[i].why);
+		tx_check_open("job.1", rows[i].found, rows[i].why);
 	}
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	/* more lines than anybody reads; the file is sparse */
-	queue_test_tx_mkdir("job.1");
-	queue_test_write(queue_test_tx_path("job.1", "jobs"), "", 0);
-	test_assert(truncate(queue_test_tx_path("job.1", "jobs"), 1024 * 1024 * 1024) ==
+	tx_mkdir("job.1");
+	queue_test_write(tx_path("job.1", "jobs"), "", 0);
+	test_assert(truncate(tx_path("job.1", "jobs"), 1024 * 1024 * 1024) ==
 		    0);
-	queue_test_write(queue_test_tx_path("job.1", "end"), rows[0].end, 45);
-	i = open(queue_test_tx_path("job.1", "jobs"), O_WRONLY | O_APPEND);
+	queue_test_write(tx_path("job.1", "end"), rows[0].end, 45);
+	i = open(tx_path("job.1", "jobs"), O_WRONLY | O_APPEND);
 	test_assert(write_full(i, rows[0].end, 45) == 0 && close(i) == 0);
-	queue_test_check_open("job.1", ANTISPAM_QUEUE_INVALID, "impossible size");
-	queue_test_tx_remove("job.1");
+	tx_check_open("job.1", ANTISPAM_QUEUE_INVALID, "impossible size");
+	tx_remove("job.1");
 	test_end();
 }
 
@@ -176,7 +176,7 @@ check_read(const char *lines, unsigned int count, const char *why)
 	struct queue_test_reader reader;
 	const char *error = "";
 
-	queue_test_tx_write_jobs("job.1", lines, count);
+	tx_write_jobs("job.1", lines, count);
 	if (queue_test_read(&reader, "job.1", &error)) {
 		queue_test_close(&reader);
 		test_assert_strcmp("", why);
@@ -194,39 +194,39 @@ static void test_lines(void)
 	char *data;
 
 	test_begin("queue entry: lines of a job file");
-	queue_test_tx_mkdir("job.1");
-	check_read(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE, 1, "");
-	check_read(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE QUEUE_TEST_JOB_HERE, 2, "");
-	check_read(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE, 2, "too few lines");
-	check_read(QUEUE_TEST_HEAD, 1, "too few lines");
+	tx_mkdir("job.1");
+	check_read(TX_HEAD TX_JOB, 1, "");
+	check_read(TX_HEAD TX_JOB TX_JOB, 2, "");
+	check_read(TX_HEAD TX_JOB, 2, "too few lines");
+	check_read(TX_HEAD, 1, "too few lines");
 	check_read("", 1, "too few lines");
-	check_read(QUEUE_TEST_HEAD "job", 1, "too few lines");
-	check_read(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE QUEUE_TEST_JOB_HERE, 1, "its checksum is wrong");
-	check_read(QUEUE_TEST_JOB_HERE QUEUE_TEST_HEAD, 1, "no head");
-	check_read(QUEUE_TEST_HEAD QUEUE_TEST_HEAD, 1, "no job");
-	check_read(QUEUE_TEST_HEAD "\n", 1, "no job");
+	check_read(TX_HEAD "job", 1, "too few lines");
+	check_read(TX_HEAD TX_JOB TX_JOB, 1, "its checksum is wrong");
+	check_read(TX_JOB TX_HEAD, 1, "no head");
+	check_read(TX_HEAD TX_HEAD, 1, "no job");
+	check_read(TX_HEAD "\n", 1, "no job");
 	/* as long as a line may be, and longer */
 	name = queue_test_text(32000);
-	check_read(t_strconcat(QUEUE_TEST_HEAD "job\tspam\tother\tspam\t.\t0\t4\t\t\t",
+	check_read(t_strconcat(TX_HEAD "job\tspam\tother\tspam\t.\t0\t4\t\t\t",
 			       name, "\t\n", NULL),
 		   1, "");
 	name = queue_test_text(40000);
-	check_read(t_strconcat(QUEUE_TEST_HEAD "job\tspam\tother\tspam\t.\t0\t4\t\t\t",
+	check_read(t_strconcat(TX_HEAD "job\tspam\tother\tspam\t.\t0\t4\t\t\t",
 			       name, "\t\n", NULL),
 		   1, "too long");
 	/* any byte that is another one */
-	str = queue_test_jobs_text(QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE, 1);
+	str = tx_jobs_text(TX_HEAD TX_JOB, 1);
 	data = str_c_modifiable(str);
 	for (pos = 4; pos < str_len(str); pos += 3) {
 		T_BEGIN {
 			data[pos] ^= 0x01;
-			queue_test_write(queue_test_tx_path("job.1", "jobs"), data, str_len(str));
+			queue_test_write(tx_path("job.1", "jobs"), data, str_len(str));
 			test_assert_idx(!queue_test_read(&reader, "job.1", &error),
 					pos);
 			data[pos] ^= 0x01;
 		} T_END;
 	}
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_end();
 }
 
@@ -252,10 +252,10 @@ static void check_message(struct queue_test_reader *reader, int wanted)
 static void test_message(void)
 {
 	struct queue_test_reader reader;
-	const char *m0 = queue_test_tx_path("job.1", "m0"), *error;
+	const char *m0 = tx_path("job.1", "m0"), *error;
 
 	test_begin("queue entry: what is no message");
-	queue_test_tx_make("job.1");
+	tx_make("job.1");
 	if (!queue_test_read(&reader, "job.1", &error))
 		i_fatal("%s", error);
 	test_assert(queue_test_has(&reader, 0, "copy", 4, FALSE));
@@ -297,7 +297,7 @@ static void test_message(void)
 	test_assert(chmod(m0, 0) == 0);
 	check_message(&reader, 0);
 	queue_test_close(&reader);
-	queue_test_tx_remove("job.1");
+	tx_remove("job.1");
 	test_end();
 }
 

@@ -7,8 +7,21 @@
 
 #define OTHER ANTISPAM_CLASS_OTHER
 #define SPAM ANTISPAM_CLASS_SPAM
-#define TRASH ANTISPAM_CLASS_TRASH
-#define UNSURE ANTISPAM_CLASS_UNSURE
+
+#define TO_SPAM \
+	{ \
+		OTHER, SPAM, FALSE \
+	}
+#define TO_HAM \
+	{ \
+		SPAM, OTHER, FALSE \
+	}
+#define APPEND \
+	{ \
+		OTHER, SPAM, TRUE \
+	}
+/* Of offsets and times, the biggest one. */
+#define BIG (INT64_MAX / 4)
 
 /* All bytes that a string can hold. */
 static const char *all_bytes(void)
@@ -135,14 +148,15 @@ check_job(const struct antispam_queue_job *job, unsigned int i)
 
 static void test_job(void)
 {
+	const char *const all = all_bytes();
 	const struct antispam_queue_job jobs[] = {
-		{ TRUE, TRUE, { OTHER, SPAM, FALSE }, "m0", 0, 10, "g", NULL, "SPAM", "UID 1 of INBOX" },
-		{ FALSE, TRUE, { SPAM, OTHER, FALSE }, NULL, 10, 20, NULL, "1,abc", "INBOX", "UID 2 of SPAM" },
-		{ FALSE, FALSE, { UNSURE, OTHER, FALSE }, NULL, 0, 0, "g", "s", "INBOX", "" },
-		{ TRUE, TRUE, { OTHER, SPAM, TRUE }, NULL, 0, 0, NULL, NULL, "SPAM", "APPEND" },
-		{ TRUE, TRUE, { TRASH, UNSURE, FALSE }, "m123", INT64_MAX / 4, INT64_MAX / 4, "-", ".", "", "" },
-		{ TRUE, TRUE, { OTHER, SPAM, FALSE }, "m1", 7, 8, "a\tb", "a\nb", "a\001b", "\r\t\n" },
-		{ TRUE, TRUE, { OTHER, SPAM, FALSE }, "m1", 7, 8, all_bytes(), all_bytes(), all_bytes(), all_bytes() },
+		{ TRUE, TRUE, TO_SPAM, "m0", 0, 10, "g", NULL, "SPAM", "UID 1" },
+		{ FALSE, TRUE, TO_HAM, NULL, 1, 2, NULL, "1,abc", "INBOX", "" },
+		{ FALSE, FALSE, TO_HAM, NULL, 0, 0, "g", "s", "INBOX", "" },
+		{ TRUE, TRUE, APPEND, NULL, 0, 0, NULL, NULL, "", "APPEND" },
+		{ TRUE, TRUE, TO_SPAM, "m1", BIG, BIG, "-", ".", "", "" },
+		{ TRUE, TRUE, TO_SPAM, "m1", 7, 8, "a\tb", "\n", "\001b", "\r" },
+		{ TRUE, TRUE, TO_SPAM, "m1", 7, 8, all, all, all, all },
 	};
 	struct antispam_queue_job job = jobs[0];
 	unsigned int i;

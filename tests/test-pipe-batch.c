@@ -84,18 +84,18 @@ static void test_mbox(void)
 	for (i = 0; i < N_ELEMENTS(tests); i++) {
 		jobs[i] = job_create(tests[i].message,
 				     strlen(tests[i].message));
-		batch = pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir,
-					  &jobs[i], 1, &run, &error);
+		batch = antispam_pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir,
+						   &jobs[i], 1, &run, &error);
 		test_assert_idx(batch != NULL && run.argv == argv, i);
 		test_assert_strcmp_idx(read_all(run.input), tests[i].mbox, i);
-		pipe_batch_destroy(&batch);
+		antispam_pipe_batch_destroy(&batch);
 		str_append(all, tests[i].mbox);
 	}
-	batch = pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir, jobs,
-				  N_ELEMENTS(tests), &run, &error);
+	batch = antispam_pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir, jobs,
+					   N_ELEMENTS(tests), &run, &error);
 	test_assert_strcmp(read_all(run.input), str_c(all));
 	test_assert(tmpdir_count() == 0);
-	pipe_batch_destroy(&batch);
+	antispam_pipe_batch_destroy(&batch);
 	for (i = 0; i < N_ELEMENTS(tests); i++)
 		job_free(jobs[i]);
 	test_end();
@@ -119,11 +119,11 @@ static void test_mbox_pieces(void)
 		job.message = test_istream_create(text);
 		test_istream_set_max_buffer_size(job.message, i + 5);
 		test_istream_set_allow_eof(job.message, TRUE);
-		batch = pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir,
-					  jobs, 1, &run, &error);
+		batch = antispam_pipe_batch_create(ANTISPAM_PIPE_BATCH_MBOX, tmpdir,
+						   jobs, 1, &run, &error);
 		test_assert_idx(batch != NULL, i);
 		test_assert_strcmp_idx(read_all(run.input), mbox, i);
-		pipe_batch_destroy(&batch);
+		antispam_pipe_batch_destroy(&batch);
 		i_stream_unref(&job.message);
 	}
 	test_end();
@@ -143,8 +143,8 @@ static void test_files(void)
 
 	test_begin("pipe batch: files");
 	jobs[3]->path = "/queue/job/m7";
-	batch = pipe_batch_create(ANTISPAM_PIPE_BATCH_FILES, tmpdir, jobs, 4,
-				  &run, &error);
+	batch = antispam_pipe_batch_create(ANTISPAM_PIPE_BATCH_FILES, tmpdir, jobs, 4,
+					   &run, &error);
 	test_assert(batch != NULL);
 	test_assert(str_array_length(run.argv) == 6);
 	test_assert_strcmp(run.argv[0], "/bin/learn");
@@ -161,15 +161,15 @@ static void test_files(void)
 	test_assert(stat(run.argv[4], &st) == 0 && st.st_size == 3);
 	path = t_strdup_until(run.argv[2], strrchr(run.argv[2], '/'));
 	test_assert(stat(path, &st) == 0 && (st.st_mode & 0777) == 0700);
-	pipe_batch_destroy(&batch);
+	antispam_pipe_batch_destroy(&batch);
 	test_assert(tmpdir_count() == 0);
 
 	/* nothing is written if all have files of their own */
 	run.argv = argv;
-	batch = pipe_batch_create(ANTISPAM_PIPE_BATCH_FILES, "/nonexistent",
-				  &jobs[3], 1, &run, &error);
+	batch = antispam_pipe_batch_create(ANTISPAM_PIPE_BATCH_FILES, "/nonexistent",
+					   &jobs[3], 1, &run, &error);
 	test_assert(batch != NULL && str_array_length(run.argv) == 3);
-	pipe_batch_destroy(&batch);
+	antispam_pipe_batch_destroy(&batch);
 	job_free(jobs[0]);
 	job_free(jobs[1]);
 	job_free(jobs[2]);
@@ -193,16 +193,16 @@ static void test_errors(void)
 		i_zero(&run);
 		run.argv = argv;
 		job.message = i_stream_create_from_data("x", 1);
-		test_assert_idx(pipe_batch_create(hows[i], "/nonexistent",
-						  jobs, 1, &run,
-						  &error) == NULL,
+		test_assert_idx(antispam_pipe_batch_create(hows[i], "/nonexistent",
+							   jobs, 1, &run,
+							   &error) == NULL,
 				i);
 		test_assert_idx(strstr(error, "/nonexistent") != NULL, i);
 		i_stream_unref(&job.message);
 
 		job.message = i_stream_create_error_str(EIO, "broken disk");
-		test_assert_idx(pipe_batch_create(hows[i], tmpdir, jobs, 1,
-						  &run, &error) == NULL,
+		test_assert_idx(antispam_pipe_batch_create(hows[i], tmpdir, jobs, 1,
+							   &run, &error) == NULL,
 				i);
 		test_assert_idx(strstr(error, "broken disk") != NULL, i);
 		test_assert_idx(tmpdir_count() == 0, i);

@@ -326,17 +326,17 @@ queue_test_has(struct queue_test_reader *reader, unsigned int idx,
 
 /* Transactions as anybody may write them */
 
-#define QUEUE_TEST_HEAD "antispam-queue\t1\t1700000000000000\t5\tboot\tuser\n"
-#define QUEUE_TEST_JOB_HERE "job\tspam\tother\tspam\t.\t0\t4\tg\t\tSPAM\tUID 1 of INBOX\n"
-#define QUEUE_TEST_JOB_LINK "job\tspam\tother\tspam\tm0\t0\t4\tg\t\tSPAM\tUID 1 of INBOX\n"
+#define TX_HEAD "antispam-queue\t1\t1700000000000000\t5\tboot\tuser\n"
+#define TX_JOB "job\tspam\tother\tspam\t.\t0\t4\tg\t\tSPAM\tUID 1\n"
+#define TX_JOB_LINK "job\tspam\tother\tspam\tm0\t0\t4\tg\t\tSPAM\tUID 1\n"
 
 /* A name below a transaction. */
-static inline const char *queue_test_tx_path(const char *tx, const char *name)
+static inline const char *tx_path(const char *tx, const char *name)
 {
 	return t_strconcat(queue_test_path(tx), "/", name, NULL);
 }
 
-static inline void queue_test_tx_mkdir(const char *tx)
+static inline void tx_mkdir(const char *tx)
 {
 	if (mkdir(queue_test_path(tx), 0700) < 0)
 		i_fatal("mkdir(%s) failed: %m", tx);
@@ -344,7 +344,7 @@ static inline void queue_test_tx_mkdir(const char *tx)
 
 /* The job file: a message "copy", these lines, and an end that says so. Data
    stack. */
-static inline string_t *queue_test_jobs_text(const char *lines, unsigned int count)
+static inline string_t *tx_jobs_text(const char *lines, unsigned int count)
 {
 	string_t *str = t_str_new(1024);
 	const struct antispam_queue_end end = {
@@ -359,22 +359,23 @@ static inline string_t *queue_test_jobs_text(const char *lines, unsigned int cou
 	return str;
 }
 
-static inline void queue_test_tx_write_jobs(const char *tx, const char *lines, unsigned int count)
+static inline void
+tx_write_jobs(const char *tx, const char *lines, unsigned int count)
 {
-	const string_t *str = queue_test_jobs_text(lines, count);
+	const string_t *str = tx_jobs_text(lines, count);
 
-	queue_test_write(queue_test_tx_path(tx, "jobs"), str_data(str), str_len(str));
+	queue_test_write(tx_path(tx, "jobs"), str_data(str), str_len(str));
 }
 
 /* A whole transaction of two jobs, and a link to a message "link". */
-static inline void queue_test_tx_make(const char *tx)
+static inline void tx_make(const char *tx)
 {
-	queue_test_tx_mkdir(tx);
-	queue_test_tx_write_jobs(tx, QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE QUEUE_TEST_JOB_LINK, 2);
-	queue_test_write(queue_test_tx_path(tx, "m0"), "link", 4);
+	tx_mkdir(tx);
+	tx_write_jobs(tx, TX_HEAD TX_JOB TX_JOB_LINK, 2);
+	queue_test_write(tx_path(tx, "m0"), "link", 4);
 }
 
-static inline void queue_test_tx_remove(const char *tx)
+static inline void tx_remove(const char *tx)
 {
 	(void)chmod(queue_test_path(tx), 0700);
 	test_assert(antispam_queue_entry_remove(queue_test_fd, tx, 100));
@@ -383,7 +384,7 @@ static inline void queue_test_tx_remove(const char *tx)
 
 /* The transaction can't be opened; why is a part of the reason. */
 static inline void
-queue_test_check_open(const char *tx, enum antispam_queue_found wanted, const char *why)
+tx_check_open(const char *tx, enum antispam_queue_found wanted, const char *why)
 {
 	const unsigned int fds = queue_test_fds();
 	struct antispam_queue_entry entry;

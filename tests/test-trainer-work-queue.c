@@ -23,11 +23,11 @@ static void test_not_ours(void)
 	/* and what is none */
 	queue_test_write(queue_test_path("job.file"), "x", 1);
 	plan_tx("job.file", 1, TRAINER_TEACH);
-	queue_test_tx_mkdir("job.empty");
+	tx_mkdir("job.empty");
 	plan_tx("job.empty", 1, TRAINER_TEACH);
-	queue_test_tx_mkdir("job.crc");
-	queue_test_tx_write_jobs("job.crc", QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE,
-				 2);
+	tx_mkdir("job.crc");
+	tx_write_jobs("job.crc", TX_HEAD TX_JOB,
+		      2);
 	plan_tx("job.crc", 1, TRAINER_TEACH);
 	work();
 	test_assert(filter_calls == 0);
@@ -42,7 +42,7 @@ static void test_not_ours(void)
 	(void)antispam_queue_entry_remove(queue_test_fd, "job.empty", 10);
 	(void)antispam_queue_entry_remove(queue_test_fd, "job.crc", 10);
 	(void)antispam_queue_entry_remove(queue_test_fd, name, 10);
-	queue_test_tx_remove(steps[1].tx->name);
+	tx_remove(steps[1].tx->name);
 	work_end();
 }
 
@@ -77,7 +77,7 @@ static void test_settled_before(void)
 			name = t_strconcat("failed.", name + 4, NULL);
 			test_assert_strcmp(states_of(name, 2),
 					   "done,0, failed,0,why");
-			queue_test_tx_remove(name);
+			tx_remove(name);
 		} else {
 			check_report(1, TRAINER_LEARNED, 0, NULL);
 			test_assert_strcmp(str_c(taught), "spam:b");
@@ -151,19 +151,19 @@ static void test_read_only(void)
 static void test_hidden(void)
 {
 	work_begin("work: a transaction that was never released");
-	queue_test_tx_make(".job.1");
+	tx_make(".job.1");
 	plan_tx(".job.1", 2, TRAINER_TEACH);
 	work();
 	test_assert_strcmp(str_c(taught), "spam:copy spam:link");
 	test_assert(queue_test_is_empty());
 	/* its messages are gone */
-	queue_test_tx_make(".job.1");
-	i_unlink(queue_test_tx_path(".job.1", "m0"));
+	tx_make(".job.1");
+	i_unlink(tx_path(".job.1", "m0"));
 	work();
 	check_report(0, TRAINER_LEARNED, 0, NULL);
 	test_assert(reports[1].result == TRAINER_FAILED);
 	test_assert_strcmp(queue_test_list(queue_test_dir), "failed.1");
-	queue_test_tx_remove("failed.1");
+	tx_remove("failed.1");
 	work_end();
 }
 

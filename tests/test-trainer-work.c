@@ -103,24 +103,24 @@ static void test_mixed(void)
 	test_assert_strcmp(queue_test_list(queue_test_dir), failed);
 	test_assert_strcmp(states_of(failed, 4),
 			   "done,0, done,2, failed,1,no good done,0,");
-	queue_test_tx_remove(failed);
+	tx_remove(failed);
 	work_end();
 }
 
 /* One that somebody else's clock, or a machine that was off, has made old. */
 static void test_expired(void)
 {
-	const char *lines = QUEUE_TEST_HEAD QUEUE_TEST_JOB_HERE;
+	const char *lines = TX_HEAD TX_JOB;
 	string_t *str;
 	unsigned int i;
 
 	work_begin("work: what is too old is given up, but not at once");
-	queue_test_tx_mkdir("job.1");
-	queue_test_tx_write_jobs("job.1", lines, 1);
+	tx_mkdir("job.1");
+	tx_write_jobs("job.1", lines, 1);
 	/* the message */
-	str = queue_test_jobs_text(lines, 1);
+	str = tx_jobs_text(lines, 1);
 	memcpy(str_c_modifiable(str), "late", 4);
-	queue_test_write(queue_test_tx_path("job.1", "jobs"), str_data(str),
+	queue_test_write(tx_path("job.1", "jobs"), str_data(str),
 			 str_len(str));
 	plan_tx("job.1", 1, TRAINER_TEACH);
 	backend.needs = ANTISPAM_NEED_MESSAGE | ANTISPAM_NEED_SIGNATURE;
@@ -133,11 +133,11 @@ static void test_expired(void)
 	test_assert_strcmp(queue_test_list(queue_test_dir), "failed.1");
 	test_assert_strcmp(states_of("failed.1", 1),
 			   "failed,3,settings are wrong");
-	queue_test_tx_remove("failed.1");
+	tx_remove("failed.1");
 
 	/* and what can be learned is learned, however old */
-	queue_test_tx_mkdir("job.1");
-	queue_test_tx_write_jobs("job.1", lines, 1);
+	tx_mkdir("job.1");
+	tx_write_jobs("job.1", lines, 1);
 	backend.needs = ANTISPAM_NEED_MESSAGE;
 	work();
 	test_assert_strcmp(str_c(taught), "spam:copy");
@@ -166,7 +166,7 @@ static void test_dead_filter(void)
 		test_assert_idx(reports[i].attempts == 0, i);
 		test_assert_idx(reports[i].wait_msecs > 0, i);
 	}
-	queue_test_tx_remove(name);
+	tx_remove(name);
 	work_end();
 }
 
@@ -177,13 +177,13 @@ static void test_dead_filter_expired(void)
 	unsigned int i;
 
 	work_begin("work: a filter that stays dead");
-	str_append(lines, QUEUE_TEST_HEAD);
+	str_append(lines, TX_HEAD);
 	for (i = 0; i < 100; i++)
-		str_append(lines, QUEUE_TEST_JOB_HERE);
-	text = queue_test_jobs_text(str_c(lines), 100);
+		str_append(lines, TX_JOB);
+	text = tx_jobs_text(str_c(lines), 100);
 	memcpy(str_c_modifiable(text), "late", 4);
-	queue_test_tx_mkdir("job.1");
-	queue_test_write(queue_test_tx_path("job.1", "jobs"), str_data(text),
+	tx_mkdir("job.1");
+	queue_test_write(tx_path("job.1", "jobs"), str_data(text),
 			 str_len(text));
 	plan_tx("job.1", 100, TRAINER_TEACH);
 	for (i = 0; i < TRAINER_GIVE_UP_ATTEMPTS; i++) {
@@ -193,7 +193,7 @@ static void test_dead_filter_expired(void)
 	}
 	for (i = 0; i < 100; i++)
 		test_assert_idx(reports[i].result == TRAINER_FAILED, i);
-	queue_test_tx_remove("failed.1");
+	tx_remove("failed.1");
 	work_end();
 }
 
@@ -240,7 +240,7 @@ static void test_fits(void)
 	test_assert(reports[1].result == TRAINER_FAILED);
 	test_assert(reports[1].why != NULL);
 	check_report(2, TRAINER_LEARNED, 0, NULL);
-	queue_test_tx_remove(queue_test_list(queue_test_dir));
+	tx_remove(queue_test_list(queue_test_dir));
 
 	queue = queue_test_begin("user");
 	antispam_queue_add(queue, &job, FALSE);
@@ -257,7 +257,7 @@ static void test_fits(void)
 	check_report(1, TRAINER_DECLINED, 0,
 		     "it is bigger than antispam_max_size");
 	check_report(2, TRAINER_LEARNED, 0, NULL);
-	queue_test_tx_remove(queue_test_list(queue_test_dir));
+	tx_remove(queue_test_list(queue_test_dir));
 	work_end();
 }
 
