@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import time
 import zlib
 from collections import Counter
@@ -264,8 +265,7 @@ def job_file(user, jobs, contents=b'', age=0.0, boot_id=None, crc=None,
 def put(d, name, uid, data=None, files=None, mode=0o700):
     """Put a transaction into the queue as its user would: renamed into view.
     files: other files, {name: bytes}; data is the file "jobs"."""
-    path = f'{queue(d)}/.new.{name}'
-    os.mkdir(path)
+    path = tempfile.mkdtemp(prefix='.new.', dir=queue(d))
     files = dict(files or {})
     if data is not None:
         files['jobs'] = data
@@ -280,11 +280,11 @@ def put(d, name, uid, data=None, files=None, mode=0o700):
     return f'{queue(d)}/{name}'
 
 
-def lesson(user, message, what='spam', age=60.0, **kwargs):
+def lesson(user, message, what='spam', age=60.0, boot_id=None):
     """A job file with one message, old enough to be due."""
     origin, to = ('other', 'spam') if what == 'spam' else ('spam', 'other')
-    job = Job(what, origin, to, size=len(message), **kwargs)
-    return job_file(user, [job], message, age)
+    job = Job(what, origin, to, size=len(message))
+    return job_file(user, [job], message, age, boot_id)
 
 
 def scan(d):
