@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import conf
-from harness import PIPE, Dovecot, descendants, read_stat, short, wait_until
+from harness import (PIPE, Dovecot, alive, descendants, read_stat, short,
+                     wait_until)
 
 # To queue lessons for the program that records them.
 QUEUED = {
@@ -176,7 +177,7 @@ def trainers(d):
     """All that Dovecot's master has started; their children are others."""
     return [pid for pid, _ in descendants(d.process.pid)
             if command(pid) == 'antispam-trainer'
-            and read_stat(pid)[1] == str(d.process.pid)]
+            and parent(pid) == d.process.pid]
 
 
 def children(d):
@@ -184,8 +185,13 @@ def children(d):
     found = []
     for pid in trainers(d):
         found += [child for child, _ in descendants(pid)
-                  if command(child) == 'antispam-trainer']
+                  if parent(child) == pid]
     return found
+
+
+def parent(pid):
+    stat = read_stat(pid)
+    return None if stat is None else int(stat[1])
 
 
 def command(pid):
@@ -235,6 +241,29 @@ class ListedUsers(Dovecot):
         assert count == 1
         with open(path, 'w', encoding='utf-8') as file:
             file.write(text)
+
+
+def mount_queue(d, options='size=100m'):
+    """Another file system as the queue, of this Dovecot's own."""
+    wait_until(lambda: os.path.isdir(d.queue_dir), 10, 'the queue')
+    done = d.enter('mount', '-t', 'tmpfs', '-o', f'mode=1733,{options}',
+                   'tmpfs', d.queue_dir)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr.decode())
+
+
+def stop(d):
+    """All of Dovecot, and what it has started."""
+    below = descendants(d.process.pid)
+    d.process.terminate()
+    d.process.wait(60)
+    wait_until(lambda: not any(alive(process) for process in below), 30,
+               'the end of all processes')
+
+
+def start(d):
+    d._spawn()
+    wait_until(d._ready, 10, 'a greeting from Dovecot')
 
 
 # By hand
