@@ -10,6 +10,7 @@
 #include "crc32.h"
 #include "istream.h"
 #include "str.h"
+#include "strnum.h"
 #include "write-full.h"
 #include "antispam-compat-lib.h"
 #include "antispam-queue.h"
@@ -26,13 +27,16 @@
 
 /* Bytes of lines that are read. */
 #define ENTRY_LINES_MAX (512 * 1024 * 1024)
+/* No line of a job has fewer bytes. */
+#define ENTRY_JOB_LINE_MIN 20
 /* Bytes of the state file that are read: a line has little more than the words
    of a filter. */
 #define ENTRY_STATE_MAX (16 * 1024 * 1024)
 #define ENTRY_MESSAGE_BUFFER_SIZE (8 * 1024)
 #define ENTRY_FROM_LINE_BUFFER_SIZE 1024
-/* What is kept of a name that gets another prefix, in bytes. */
-#define ENTRY_RENAME_MAX 200
+/* Bytes of a name that are kept behind another prefix; a file's name has room
+   for 255. */
+#define ENTRY_NAME_REST_MAX 200
 
 bool antispam_queue_name_is_visible(const char *name)
 {
@@ -163,6 +167,10 @@ entry_open_end(struct antispam_queue_entry *entry, uoff_t file_size,
 		return ANTISPAM_QUEUE_INVALID;
 	}
 	entry->lines_size = end_offset - entry->end.offset;
+	if (entry->end.count > entry->lines_size / ENTRY_JOB_LINE_MIN) {
+		*error_r = "its end names more jobs than it has";
+		return ANTISPAM_QUEUE_INVALID;
+	}
 	return ANTISPAM_QUEUE_FOUND;
 }
 
@@ -294,12 +302,27 @@ int antispam_queue_entry_read(const struct antispam_queue_entry *entry,
 	return ret;
 }
 
+/* Does a line of the state file name jobs behind those before it, as all that
+   we have written do? Others could name all jobs a million times. */
+static bool state_line_follows(const char *line, unsigned int *next)
+{
+	unsigned int first, last;
+
+	if (str_parse_uint(line, &first, &line) < 0 || *line != '\t' ||
+	    str_parse_uint(line + 1, &last, &line) < 0 || *line != '\t' ||
+	    first < *next || last < first || last == UINT_MAX)
+		return FALSE;
+	*next = last + 1;
+	return TRUE;
+}
+
 void antispam_queue_entry_read_state(const struct antispam_queue_entry *entry,
 				     pool_t pool,
 				     struct antispam_queue_state *states)
 {
 	struct istream *file, *input;
 	const char *line, *error;
+	unsigned int next = 0;
 	struct stat st;
 	int fd;
 
@@ -311,8 +334,10 @@ void antispam_queue_entry_read_state(const struct antispam_queue_entry *entry,
 	i_stream_unref(&file);
 	while ((line = i_stream_read_next_line(input)) != NULL) {
 		T_BEGIN {
-			(void)antispam_queue_state_parse(line, pool, states,
-							 entry->end.count);
+			if (state_line_follows(line, &next)) {
+				(void)antispam_queue_state_parse(
+					line, pool, states, entry->end.count);
+			}
 		} T_END;
 	}
 	i_stream_unref(&input);
@@ -436,8 +461,8 @@ const char *antispam_queue_entry_rename(int queue_fd, const char *name,
 		rest = name + strlen(ANTISPAM_QUEUE_PREFIX_FAILED);
 	else
 		rest = name;
-	/* whoever chose the name may have left no room */
-	rest = t_strndup(rest, ENTRY_RENAME_MAX);
+	/* ours are shorter, those of others must not be too long */
+	rest = t_strndup(rest, ENTRY_NAME_REST_MAX);
 	new_name = t_strconcat(prefix, rest, NULL);
 	if (renameat2(queue_fd, name, queue_fd, new_name,
 		      RENAME_NOREPLACE) == 0)

@@ -27,13 +27,18 @@
 #define UNFINISHED_USECS (10LL * 60 * 1000000)
 /* Files of rubbish that are removed at a time. */
 #define RUBBISH_MAX_FILES 1000
-/* Of a uid, and of all: more is left on the disk until there is room. */
+/* Of a uid, and of all: more is left on the disk until there is room. A uid has
+   room for some whatever others have put there. */
+#define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
+/* Bytes; a userdb lookup has room for 1024. */
+#define USERNAME_MAX 900
 /* Errors of one scan that are logged. */
 #define SCAN_MAX_ERRORS 10
-/* Names in log lines are cut here, in bytes. */
+/* Names in log lines, and reasons, are cut here, in bytes. */
 #define NAME_SHOWN 200
+#define WHY_SHOWN 400
 
 /* Seen before it was finished. */
 struct queue_unfinished {
@@ -55,7 +60,7 @@ struct trainer_queue {
 	/* Jobs of a uid, whoever they name; keys are uid_key(). */
 	HASH_TABLE(void *, void *) owners;
 	unsigned int jobs;
-	ARRAY(struct queue_unfinished) unfinished;
+	HASH_TABLE(const char *, struct queue_unfinished *) unfinished;
 
 	/* NULL = no scan is under way. */
 	DIR *scan;
@@ -87,7 +92,8 @@ struct trainer_queue *trainer_queue_init(struct event *event, const char *dir,
 	hash_table_create(&queue->users_by_key, default_pool, 0, str_hash,
 			  strcmp);
 	hash_table_create_direct(&queue->owners, default_pool, 0);
-	i_array_init(&queue->unfinished, 4);
+	hash_table_create(&queue->unfinished, default_pool, 0, str_hash,
+			  strcmp);
 	return queue;
 }
 
@@ -213,10 +219,31 @@ trainer_queue_users(const struct trainer_queue *queue)
 	return &queue->users;
 }
 
+/* keep_seen: those that the last scan has seen. */
+static void
+queue_forget_unfinished(struct trainer_queue *queue, bool keep_seen)
+{
+	struct hash_iterate_context *iter;
+	struct queue_unfinished *unfinished;
+	const char *name;
+
+	iter = hash_table_iterate_init(queue->unfinished);
+	while (hash_table_iterate(iter, queue->unfinished, &name,
+				  &unfinished)) {
+		if (unfinished->seen && keep_seen) {
+			unfinished->seen = FALSE;
+			continue;
+		}
+		hash_table_remove(queue->unfinished, name);
+		i_free(unfinished->name);
+		i_free(unfinished);
+	}
+	hash_table_iterate_deinit(&iter);
+}
+
 void trainer_queue_deinit(struct trainer_queue **_queue)
 {
 	struct trainer_queue *queue = *_queue;
-	struct queue_unfinished *unfinished;
 	struct trainer_user *user;
 	struct trainer_tx *tx;
 
@@ -226,14 +253,13 @@ void trainer_queue_deinit(struct trainer_queue **_queue)
 			tx_free(queue, tx);
 		user_free(queue, user);
 	}
-	array_foreach_modifiable(&queue->unfinished, unfinished)
-		i_free(unfinished->name);
+	queue_forget_unfinished(queue, FALSE);
 	if (queue->scan != NULL)
 		(void)closedir(queue->scan);
 	hash_table_destroy(&queue->txs);
 	hash_table_destroy(&queue->users_by_key);
 	hash_table_destroy(&queue->owners);
-	array_free(&queue->unfinished);
+	hash_table_destroy(&queue->unfinished);
 	array_free(&queue->users);
 	i_close_fd(&queue->fd);
 	i_free(queue->dir);
@@ -244,7 +270,8 @@ bool trainer_queue_is_empty(const struct trainer_queue *queue)
 {
 	return hash_table_count(queue->txs) == 0 && queue->hidden == 0 &&
 		queue->last_hidden == 0 &&
-		array_count(&queue->unfinished) == 0 && queue->scan == NULL;
+		hash_table_count(queue->unfinished) == 0 &&
+		queue->scan == NULL;
 }
 
 /* The directory */
@@ -271,9 +298,10 @@ int trainer_queue_fd(struct trainer_queue *queue, const char **error_r)
 static void queue_complain(struct trainer_queue *queue, const char *name,
 			   const char *what, const char *why)
 {
+	/* both may be words of whoever has put it there */
 	const char *error = t_strdup_printf(
 		"%s/%s %s: %s", queue->dir, str_sanitize(name, NAME_SHOWN),
-		what, why);
+		what, str_sanitize(why, WHY_SHOWN));
 
 	if (++queue->scan_errors > SCAN_MAX_ERRORS)
 		e_debug(queue->event, "%s", error);
@@ -398,12 +426,16 @@ static bool queue_has_room(struct trainer_queue *queue,
 			   const struct antispam_queue_entry *entry)
 {
 	const unsigned int count = entry->end.count;
+	const unsigned int mine = owner_jobs(queue, entry->uid);
+	const bool room = queue->jobs + count <= ALL_MAX_JOBS;
 
-	if (owner_jobs(queue, entry->uid) + count <= USER_MAX_JOBS &&
-	    queue->jobs + count <= ALL_MAX_JOBS)
+	/* who has put little there does not wait for those who have put very
+	   much */
+	if (mine + count <= USER_FREE_JOBS ||
+	    (mine + count <= USER_MAX_JOBS && room))
 		return TRUE;
-	/* what is bigger than all is one that plays */
-	if (queue->jobs == 0)
+	/* one that is bigger than that can't be divided */
+	if (mine == 0 && (queue->jobs == 0 || room))
 		return TRUE;
 	if (!queue->left_out_logged) {
 		queue->left_out_logged = TRUE;
@@ -422,6 +454,7 @@ queue_load(struct trainer_queue *queue,
 	struct antispam_queue_head head;
 	struct trainer_tx *tx;
 	const char *error;
+	int ret;
 
 	if (!queue_has_room(queue, entry))
 		return;
@@ -430,7 +463,12 @@ queue_load(struct trainer_queue *queue,
 						 sizeof(tx->jobs[0]))));
 	tx->count = tx->waiting = entry->end.count;
 	tx->uid = entry->uid;
-	if (antispam_queue_entry_read(entry, &head, load_job, tx, &error) < 0) {
+	ret = antispam_queue_entry_read(entry, &head, load_job, tx, &error);
+	if (ret == 0 && strlen(head.username) > USERNAME_MAX) {
+		error = "nobody has so long a name";
+		ret = -1;
+	}
+	if (ret < 0) {
 		i_free(tx);
 		queue_set_aside(queue, entry->name, error);
 		return;
@@ -441,31 +479,36 @@ queue_load(struct trainer_queue *queue,
 	queue_add(queue, head.username, tx);
 }
 
-/* Somebody may still write it. If not, remove it after a while: before the job
-   file was finished nothing was promised. One that is visible was. */
+/* One that is visible has had it. */
+static bool has_job_file(const struct trainer_queue *queue, const char *name)
+{
+	const char *path =
+		t_strconcat(name, "/" ANTISPAM_QUEUE_JOBS_FILE, NULL);
+
+	return faccessat(queue->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* Somebody may still write it, or remove it. If not, remove it after a while:
+   before the job file was finished nothing was promised, and without it nothing
+   is left to do. */
 static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
 				  const char *why)
 {
 	const int64_t now = trainer_queue_clock();
 	struct queue_unfinished *unfinished;
-	int64_t since = now;
 
-	array_foreach_modifiable(&queue->unfinished, unfinished) {
-		if (strcmp(unfinished->name, name) != 0)
-			continue;
-		unfinished->seen = TRUE;
-		since = unfinished->since;
-		break;
-	}
-	if (since == now) {
-		unfinished = array_append_space(&queue->unfinished);
+	unfinished = hash_table_lookup(queue->unfinished, name);
+	if (unfinished == NULL) {
+		unfinished = i_new(struct queue_unfinished, 1);
 		unfinished->name = i_strdup(name);
 		unfinished->since = now;
-		unfinished->seen = TRUE;
+		name = unfinished->name;
+		hash_table_insert(queue->unfinished, name, unfinished);
 	}
-	if (now - since < UNFINISHED_USECS)
+	unfinished->seen = TRUE;
+	if (now - unfinished->since < UNFINISHED_USECS)
 		return;
-	if (antispam_queue_name_is_visible(name))
+	if (antispam_queue_name_is_visible(name) && has_job_file(queue, name))
 		queue_set_aside(queue, name, why);
 	else {
 		(void)antispam_queue_entry_remove(queue->fd, name,
@@ -553,9 +596,6 @@ static bool scan_begin(struct trainer_queue *queue)
 
 static void scan_end(struct trainer_queue *queue)
 {
-	struct queue_unfinished *unfinished;
-	unsigned int i, count;
-
 	(void)closedir(queue->scan);
 	queue->scan = NULL;
 	queue->last_hidden = queue->hidden;
@@ -563,16 +603,7 @@ static void scan_end(struct trainer_queue *queue)
 		e_error(queue->event, "%s: %u more like that", queue->dir,
 			queue->scan_errors - SCAN_MAX_ERRORS);
 	}
-	unfinished = array_get_modifiable(&queue->unfinished, &count);
-	for (i = count; i-- > 0;) {
-		if (unfinished[i].seen) {
-			unfinished[i].seen = FALSE;
-			continue;
-		}
-		i_free(unfinished[i].name);
-		array_delete(&queue->unfinished, i, 1);
-		unfinished = array_get_modifiable(&queue->unfinished, &count);
-	}
+	queue_forget_unfinished(queue, TRUE);
 }
 
 bool trainer_queue_scan(struct trainer_queue *queue)

@@ -106,11 +106,16 @@ static void run_later(struct trainer_run *run, struct run_step *step,
 		      const struct trainer_report *result)
 {
 	struct trainer_job *job = &step->step.tx->jobs[step->step.job];
+	unsigned int wait_msecs = result->wait_msecs;
 
 	job->attempts = I_MAX(job->attempts + 1, result->attempts);
-	job->next_try = trainer_queue_clock() +
-		(int64_t)result->wait_msecs * 1000;
-	run_note_reason(run, step, result, result->wait_msecs);
+	/* who could not look at it does not know how often it was tried */
+	if (result->attempts == 0) {
+		wait_msecs = trainer_plan_backoff_msecs(
+			job->attempts, run->set.lifetime_msecs);
+	}
+	job->next_try = trainer_queue_clock() + (int64_t)wait_msecs * 1000;
+	run_note_reason(run, step, result, wait_msecs);
 	antispam_report_finished(&run->report, job->spam, ANTISPAM_LATER,
 				 result->duration_msecs);
 }

@@ -130,7 +130,9 @@ static void tx_save(struct work *work, struct work_tx *tx)
 			"service is restarted: %s",
 			error);
 	}
-	if (settled && failed &&
+	/* what has failed is kept, and so is what can't be removed: it would
+	   be found again and again */
+	if (settled &&
 	    antispam_queue_entry_rename(queue_fd, tx->entry.name,
 					ANTISPAM_QUEUE_PREFIX_FAILED) == NULL) {
 		e_error(work->teacher->event, "rename(%s/%s) failed: %m",

@@ -105,7 +105,7 @@ def contents():
         with Dovecot(settings=settings, users={user: {} for user in USERS},
                      name=variant.name, **variant.options) as d:
             if variant.tmpfs:
-                mount_queue(d)
+                jobs.mount_queue(d)
             wanted = []
             with jobs.held(d):
                 for command in ('copy', 'move', 'expunge'):
@@ -117,15 +117,6 @@ def contents():
                 row(f'{variant.name}: REPLACE', replaced, d, variant, wanted)
             row(f'{variant.name}: all of it is learned', learned, d, variant,
                 wanted)
-
-
-def mount_queue(d, options='size=100m'):
-    """Another file system as the queue, of this Dovecot's own."""
-    wait_until(lambda: os.path.isdir(f'{d.dir}/queue'), 10, 'the queue')
-    done = d.enter('mount', '-t', 'tmpfs', '-o', f'mode=1733,{options}',
-                   'tmpfs', f'{d.dir}/queue')
-    if done.returncode != 0:
-        raise AssertionError(done.stderr.decode())
 
 
 def learned(d, variant, wanted):
@@ -530,7 +521,7 @@ def other_uid(d):
     equal(len(jobs.failed(d)), 1, 'failed')
     d.assert_log('it was put there by uid 12345, but user moved has uid 12346')
     # Its home is another's.
-    d.expect_log(r'antispam-trainer\(moved\).*chdir')
+    d.expect_log(r'\(moved\).*chdir')
 
 
 def slow(d):

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import tempfile
 import time
 import zlib
 from collections import Counter
@@ -13,7 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import conf
-from harness import PIPE, Dovecot, descendants, read_stat, short, wait_until
+from harness import (PIPE, Dovecot, alive, descendants, read_stat, short,
+                     wait_until)
 
 # To queue lessons for the program that records them.
 QUEUED = {
@@ -175,7 +177,7 @@ def trainers(d):
     """All that Dovecot's master has started; their children are others."""
     return [pid for pid, _ in descendants(d.process.pid)
             if command(pid) == 'antispam-trainer'
-            and read_stat(pid)[1] == str(d.process.pid)]
+            and parent(pid) == d.process.pid]
 
 
 def children(d):
@@ -183,8 +185,13 @@ def children(d):
     found = []
     for pid in trainers(d):
         found += [child for child, _ in descendants(pid)
-                  if command(child) == 'antispam-trainer']
+                  if parent(child) == pid]
     return found
+
+
+def parent(pid):
+    stat = read_stat(pid)
+    return None if stat is None else int(stat[1])
 
 
 def command(pid):
@@ -236,6 +243,29 @@ class ListedUsers(Dovecot):
             file.write(text)
 
 
+def mount_queue(d, options='size=100m'):
+    """Another file system as the queue, of this Dovecot's own."""
+    wait_until(lambda: os.path.isdir(d.queue_dir), 10, 'the queue')
+    done = d.enter('mount', '-t', 'tmpfs', '-o', f'mode=1733,{options}',
+                   'tmpfs', d.queue_dir)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr.decode())
+
+
+def stop(d):
+    """All of Dovecot, and what it has started."""
+    below = descendants(d.process.pid)
+    d.process.terminate()
+    d.process.wait(60)
+    wait_until(lambda: not any(alive(process) for process in below), 30,
+               'the end of all processes')
+
+
+def start(d):
+    d._spawn()
+    wait_until(d._ready, 10, 'a greeting from Dovecot')
+
+
 # By hand
 
 def head(user, age=0.0, boot_id=None):
@@ -264,8 +294,7 @@ def job_file(user, jobs, contents=b'', age=0.0, boot_id=None, crc=None,
 def put(d, name, uid, data=None, files=None, mode=0o700):
     """Put a transaction into the queue as its user would: renamed into view.
     files: other files, {name: bytes}; data is the file "jobs"."""
-    path = f'{queue(d)}/.new.{name}'
-    os.mkdir(path)
+    path = tempfile.mkdtemp(prefix='.new.', dir=queue(d))
     files = dict(files or {})
     if data is not None:
         files['jobs'] = data
@@ -280,11 +309,11 @@ def put(d, name, uid, data=None, files=None, mode=0o700):
     return f'{queue(d)}/{name}'
 
 
-def lesson(user, message, what='spam', age=60.0, **kwargs):
+def lesson(user, message, what='spam', age=60.0, boot_id=None):
     """A job file with one message, old enough to be due."""
     origin, to = ('other', 'spam') if what == 'spam' else ('spam', 'other')
-    job = Job(what, origin, to, size=len(message), **kwargs)
-    return job_file(user, [job], message, age)
+    job = Job(what, origin, to, size=len(message))
+    return job_file(user, [job], message, age, boot_id)
 
 
 def scan(d):
