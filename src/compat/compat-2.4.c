@@ -86,6 +86,23 @@ static const char *encode(const char *value, void *context)
 	return antispam_settings_encode_user(value);
 }
 
+/* The same as a function that could fail. */
+static int
+encode_r(const char *value, const char **encoded_r, void *context,
+	 const char **error_r ATTR_UNUSED)
+{
+	*encoded_r = encode(value, context);
+	return 0;
+}
+
+/* What Dovecot wants is one or the other: 2.4.1 was changed in Debian by a
+   security update that kept all version numbers. */
+typedef const char *escape_func_t(const char *value, void *context);
+#define ENCODE \
+	__builtin_choose_expr(__builtin_types_compatible_p( \
+				      var_expand_escape_func_t, escape_func_t), \
+			      encode, encode_r)
+
 static int
 compat_expand(void *context, enum antispam_expand how, const char *raw,
 	      const char **value_r, const char **warning_r,
@@ -105,7 +122,7 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 		home = NULL;
 	params = *mail_user_var_expand_params(source->user);
 	if (how == ANTISPAM_EXPAND_TEMPLATE) {
-		params.escape_func = encode;
+		params.escape_func = ENCODE;
 		params.escape_context = (void *)home;
 	}
 	return t_var_expand(raw, &params, value_r, error_r);
