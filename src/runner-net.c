@@ -154,10 +154,12 @@ static void slot_connect(struct runner *runner, struct slot *slot)
 	const struct antispam_peer_addr *addr =
 		&runner->addrs.addrs[slot->addr];
 	int64_t now = antispam_program_clock();
+	int64_t untried;
 	int *fd = &slot->pollfd->fd;
 
 	/* an address that is silent leaves time for the others */
-	slot->try_until = now + (slot->deadline - now) / (int64_t)(runner->addrs.count - slot->tried);
+	untried = runner->addrs.count - slot->tried;
+	slot->try_until = now + (slot->deadline - now) / untried;
 	*fd = socket(addr->any.sa_family,
 		     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (*fd != -1 && connect(*fd, &addr->any, addr->size) == 0) {

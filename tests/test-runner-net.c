@@ -21,8 +21,11 @@
 static struct antispam_peer peer_of(const struct daemon *daemon)
 {
 	struct antispam_peer peer;
-	const char *error, *value = daemon->port == 0 ? daemon_socket(daemon) : t_strdup_printf("localhost:%u", daemon->port);
+	const char *error, *value;
 
+	value = t_strdup_printf("localhost:%u", daemon->port);
+	if (daemon->port == 0)
+		value = daemon_socket(daemon);
 	if (antispam_peer_parse(pool_datastack_create(), value, &peer,
 				&error) < 0)
 		i_fatal("%s: %s", value, error);
