@@ -11,8 +11,10 @@ ROUNDS     how often all is measured (3)
 
 import os
 import random
+import signal
 import statistics
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -90,7 +92,7 @@ def measure(name):
     times = {'bare': [], 'plugin': []}
     for number in range(ROUNDS):
         some = messages(number)
-        with harness.tempfile.TemporaryDirectory() as directory:
+        with tempfile.TemporaryDirectory() as directory:
             os.chmod(directory, 0o755)
             with MAKE[name](f'{directory}/{name}').start() as daemon:
                 times['bare'].append(bare(name, daemon, some))
@@ -107,12 +109,16 @@ def measure(name):
 def main():
     if os.geteuid() != 0:
         sys.exit('throughput: must be run as root')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('throughput: ended'))
     print(f'{COUNT} messages of {len(messages(0)[0])} bytes or so, {ROUNDS} '
           f'rounds, Dovecot {".".join(map(str, pkg.dovecot_version()))}; '
           'ms a message')
     print(f'{"":8}{"bare":>8}{"plugin":>8}{"ratio":>8}')
-    slow = [name for name in sys.argv[1:] or list(MAKE) if not measure(name)]
-    tap.finish()
+    try:
+        slow = [name for name in sys.argv[1:] or list(MAKE)
+                if not measure(name)]
+    finally:
+        tap.finish()
     if slow or tap.Results.failed:
         sys.exit('throughput: too slow: ' + ', '.join(slow))
 
