@@ -259,6 +259,8 @@ class Rspamd(Daemon):
     127.0.0.1, which wants the password.
 
     per_user    a database for each user
+    languages   let it guess the language of each text; it does so by samples
+                taken at random, so that now and then a text has other words
     """
     program = '/usr/bin/rspamd'
     password = 'learn-pw'
@@ -286,12 +288,15 @@ classifier "bayes" {{ tokenizer {{ name = "osb"; }} cache {{ }}
   learn_condition = 'return require("lua_bayes_learn").can_learn'; }}
 redis {{ servers = "{redis}"; }}
 lua = "{dir}/e.lua";
+{languages}
 '''
 
-    def __init__(self, directory, per_user=False):
+    def __init__(self, directory, per_user=False, languages=True):
         super().__init__(directory)
         self.redis = Redis(f'{directory}/redis')
         self.more = 'per_user = true;' if per_user else ''
+        self.languages = '' if languages else \
+            f'lang_detection {{ languages = "{directory}/none"; }}'
         self.socket, self.scanner = f'{directory}/ctl', f'{directory}/scan'
         self.write('tld', 'com\nnet\norg\ntest\nexample\n')
         self.write('e.lua', '')
@@ -300,7 +305,8 @@ lua = "{dir}/e.lua";
         self.port = free_port()
         self.write('conf', self.config.format(
             dir=self.dir, redis=self.redis.socket, port=self.port,
-            password=self.password, more=self.more))
+            password=self.password, more=self.more,
+            languages=self.languages))
         self.redis.start()
         self.spawn('rspamd', '-f', '-c', f'{self.dir}/conf')
         self.wait_for(self._ready)
