@@ -131,7 +131,7 @@ endif
 .DEFAULT_GOAL = all
 
 .PHONY: all tools install uninstall clean deps lint format demo check bench \
-	fuzz help unit-tests fuzzers lint-vars FORCE
+	bench-accuracy fuzz help unit-tests fuzzers lint-vars FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -211,6 +211,12 @@ bench:
 	@$(MAKE) $(jobs) all
 	@sh tests/bench.sh
 
+bench-accuracy:
+	@sh tests/deps.sh demo crm114 rspamd spamd
+	@$(MAKE) $(jobs) all
+	@ANTISPAM_BUILD="$(abspath $(BUILD))" MESSAGES="$(MESSAGES)" \
+		python3 -B tests/bench/accuracy.py "$(CORPUS)" $(FILTER)
+
 deps:
 	@sh tests/deps.sh check
 
@@ -265,6 +271,8 @@ help:
 	@echo "make lint       how the code looks, and what tools say of it"
 	@echo "make format     clang-format all C files"
 	@echo "make bench      what the plugin costs"
+	@echo "make bench-accuracy CORPUS=DIR   does it teach as well as the"
+	@echo "                filter's own tool? (MESSAGES=1000, FILTER=...)"
 	@echo "make fuzz       fuzz each parser for FUZZ_SECS seconds (60)"
 	@echo "make clean      remove $(BUILD)/"
 	@echo "make V=1        show the commands"

@@ -19,6 +19,12 @@ DECLARE(antispam_backend_dspam);
 #ifdef ANTISPAM_BACKEND_PIPE
 DECLARE(antispam_backend_pipe);
 #endif
+#ifdef ANTISPAM_BACKEND_RSPAMD
+DECLARE(antispam_backend_rspamd);
+#endif
+#ifdef ANTISPAM_BACKEND_SPAMD
+DECLARE(antispam_backend_spamd);
+#endif
 #ifdef ANTISPAM_BACKEND_SPOOL2DIR
 DECLARE(antispam_backend_spool2dir);
 #endif
@@ -32,6 +38,12 @@ const struct antispam_backend *const antispam_backends[] = {
 #endif
 #ifdef ANTISPAM_BACKEND_PIPE
 	&antispam_backend_pipe,
+#endif
+#ifdef ANTISPAM_BACKEND_RSPAMD
+	&antispam_backend_rspamd,
+#endif
+#ifdef ANTISPAM_BACKEND_SPAMD
+	&antispam_backend_spamd,
 #endif
 #ifdef ANTISPAM_BACKEND_SPOOL2DIR
 	&antispam_backend_spool2dir,

@@ -88,4 +88,82 @@ int antispam_run_check_path(const char *setting, const char *path,
    stack. */
 const char *antispam_run_describe(const struct antispam_run_reply *reply);
 
+/* A daemon, as a setting names it. */
+struct antispam_peer {
+	/* As it was written, for messages. */
+	const char *name;
+	/* The absolute path of a unix socket, or NULL: then a host's name or
+	   IP address, and a TCP port. */
+	const char *path, *host;
+	unsigned int port;
+};
+
+/* Parse "/path", "host:port" or "[::1]:port". Returns 0, or -1 and *error_r
+   (data stack), which says what is wrong with the value, without naming it. */
+int antispam_peer_parse(pool_t pool, const char *value,
+			struct antispam_peer *peer_r, const char **error_r);
+
+struct antispam_exchange_reply;
+
+/* One question to a daemon, and its answer, over a connection of its own. The
+   caller owns every pointer until the exchange is over; only the offset of
+   input changes. */
+struct antispam_exchange {
+	/* Is sent first; then input_size bytes of input, from its start on.
+	   Blocking and seekable. */
+	const char *head;
+	struct istream *input;
+	uoff_t input_size;
+	/* Tell the daemon that nothing more comes, once all is sent. */
+	bool half_close;
+	/* For all of it, from connecting to the answer's end. */
+	unsigned int timeout_msecs;
+	/* Bytes of the answer to read; the rest is left unread. */
+	size_t max_reply;
+	/* Asked after each piece of the answer: is it all here? NULL = the
+	   daemon closes the connection after it. */
+	bool (*is_whole)(const char *text);
+	/* Asked once, when the exchange has ended: was it a failure? NULL = any
+	   end but an answer is. */
+	bool (*is_failure)(const struct antispam_exchange_reply *reply,
+			   void *context);
+	void *context;
+};
+
+enum antispam_exchange_end {
+	/* Not started, since an earlier one failed (stop_on_failure). */
+	ANTISPAM_EXCHANGE_SKIPPED = 0,
+	/* There is an answer, be it empty or cut: the answer is whole, or
+	   max_reply bytes long, or the daemon has closed the connection. */
+	ANTISPAM_EXCHANGE_ANSWERED,
+	/* No connection, no answer in time, or the input could not be read;
+	   error says which. */
+	ANTISPAM_EXCHANGE_FAILED,
+};
+
+/* Data stack, of the frame that called antispam_exchange_many(). */
+struct antispam_exchange_reply {
+	enum antispam_exchange_end end;
+	/* The answer, NULs turned into '?'; for ANTISPAM_EXCHANGE_ANSWERED. */
+	const char *text;
+	/* For ANTISPAM_EXCHANGE_FAILED: what happened ("connect(/run/x) failed:
+	   Connection refused"). */
+	const char *error;
+	/* The fault is the input's, no daemon's. */
+	bool input_failed;
+	unsigned int duration_msecs;
+};
+
+/* Have count exchanges with a daemon, at most max_parallel at a time, in one
+   poll loop. A host's name is looked up once, which can take as long as the
+   system's resolver likes; of its addresses, the first that accepts a
+   connection is taken. With stop_on_failure no further exchange is started
+   after a failure; those that are under way are waited for. No descriptor is
+   left behind, no signal is raised, and no ioloop runs or is needed. */
+void antispam_exchange_many(const struct antispam_peer *peer,
+			    const struct antispam_exchange *exchanges,
+			    unsigned int count, unsigned int max_parallel,
+			    bool stop_on_failure,
+			    struct antispam_exchange_reply *replies_r);
+
 #endif

@@ -63,6 +63,15 @@
 	X(ENUM, pipe_batch, "no", "no:mbox:files") \
 	X(TEMPLATE, spool2dir_spam, "", "") \
 	X(TEMPLATE, spool2dir_notspam, "", "") \
+	X(STR, spamd_socket, "localhost:783", "") \
+	X(STR, spamd_user, "", "") \
+	X(ENUM, spamd_set, "local", "local:local,remote") \
+	X(STR, rspamd_url, "http://localhost:11334", "") \
+	X(STR, rspamd_password_file, "", "") \
+	X(STR, rspamd_deliver_to, "", "") \
+	X(LIST, rspamd_headers, "", "") \
+	X(STR, rspamd_classifier, "", "") \
+	X(BOOL, rspamd_bulk, "no", "") \
 	X(IGNORED, debug_target, "", "") \
 	X(IGNORED, verbose_debug, "", "") \
 	X(IGNORED, debug_prefix, "", "") \
@@ -109,6 +118,12 @@ enum antispam_pipe_batch {
 enum antispam_training {
 	ANTISPAM_TRAINING_INLINE = 0,
 	ANTISPAM_TRAINING_QUEUED,
+};
+
+/* Values of antispam_spamd_set, in the order of its enum. */
+enum antispam_spamd_set {
+	ANTISPAM_SPAMD_SET_LOCAL = 0,
+	ANTISPAM_SPAMD_SET_LOCAL_REMOTE,
 };
 
 /* A field's C type, by the type of its setting. An ENUM is the index of the

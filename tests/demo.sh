@@ -1,18 +1,20 @@
 #!/bin/sh
 # The plugin at work, for people to watch: tests/demo/demo.py. As root, after
-# "make"; FILTER=bogofilter (default), spamassassin or crm114. It installs the
-# filter if that is missing, leaves nothing else behind, and exits with 0 only
-# if the filter has really learned.
+# "make"; FILTER=bogofilter (default), spamassassin, spamd, rspamd or crm114. It
+# installs the filter if that is missing, leaves nothing else behind, and exits
+# with 0 only if the filter has really learned.
 set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 case ${FILTER:=bogofilter} in
 bogofilter) program=bogofilter ;;
 spamassassin) program=sa-learn ;;
+spamd) program=spamd ;;
+rspamd) program=rspamd ;;
 crm114) program=crm ;;
 *)
 	echo "demo: FILTER=$FILTER: there are bogofilter, spamassassin," \
-		"crm114" >&2
+		"spamd, rspamd, crm114" >&2
 	exit 2
 	;;
 esac

@@ -4,7 +4,8 @@
 # what it brings in does not start at the next boot either.
 #
 # deps.sh [GROUP...]          install build, demo, lint, check (default), bench,
-#                             ci, or a filter: bogofilter, crm114, spamassassin
+#                             ci, or a filter: bogofilter, crm114, spamassassin,
+#                             spamd, rspamd
 # deps.sh unpack PACKAGE...   what listens or conflicts: download it and what it
 #                             depends on, and unpack it below
 #                             $BUILD/pkg/PACKAGE/ (BUILD: build)
@@ -42,17 +43,19 @@ packages_of() {
 	case $1 in
 	build) echo gcc libc6-dev dovecot-dev libpcre2-dev ;;
 	bogofilter | crm114 | spamassassin) echo "$1" ;;
+	spamd) echo spamassassin spamc spamd ;;
+	rspamd) echo redis-server redis-tools rspamd ;;
 	demo) packages_of build && echo bogofilter dovecot-core \
 		dovecot-imapd python3 ;;
 	lint) packages_of build && echo binutils clang cppcheck git mandoc \
 		perl python3 shellcheck "$(clang_format)" ;;
-	check) packages_of demo && packages_of lint && echo valgrind \
-		crm114 inotify-tools libclang-rt-dev mount procps spamassassin \
-		strace ;;
+	check) packages_of demo && packages_of lint && packages_of spamd &&
+		packages_of rspamd && echo valgrind crm114 inotify-tools \
+		libclang-rt-dev mount procps strace ;;
 	bench) packages_of demo && echo e2fsprogs mount ;;
 	ci) echo debootstrap git ;;
 	*) die "there is no group '$1': build, demo, lint, check, bench, ci," \
-		"bogofilter, crm114, spamassassin" ;;
+		"bogofilter, crm114, spamassassin, spamd, rspamd" ;;
 	esac
 }
 
@@ -153,14 +156,18 @@ processes() {
 			$1 == root { print $4 }'
 }
 
-# A Dovecot that is here for the tests' sake alone is nobody's mail server.
+# A Dovecot that is here for the tests' sake alone is nobody's mail server, and
+# so with the filters' daemons.
 boot_disable() {
-	grep -qx dovecot-core "$work/new" || return 0
-	update-rc.d dovecot disable >/dev/null 2>&1 ||
-		die "can't keep Dovecot from starting at the next boot:" \
-			"update-rc.d dovecot disable failed"
-	echo "deps: Dovecot was not started and will not start at boot;" \
-		"to use it: update-rc.d dovecot enable"
+	for package in dovecot-core redis-server rspamd spamd; do
+		grep -qx "$package" "$work/new" || continue
+		service=${package%-core}
+		update-rc.d "$service" disable >/dev/null 2>&1 ||
+			die "can't keep $service from starting at the next" \
+				"boot: update-rc.d $service disable failed"
+		echo "deps: $service was not started and will not start at" \
+			"boot; to use it: update-rc.d $service enable"
+	done
 }
 
 # spamassassin's installation leaves a gpg-agent with its own keys behind.

@@ -130,6 +130,7 @@ lint_pure() {
 			[ ! -e "$file" ] || files="$files $file"
 		done
 	done
+	files="$files $(c_files_but 'backends/*-reply.[ch]')"
 	forbid "$storage_include" \
 		'a pure file includes no mail storage: pass it what it needs' \
 		$files

@@ -1,9 +1,9 @@
 #ifndef TEST_LEARNER_H
 #define TEST_LEARNER_H
 
-/* What the tests of backends that run a program with a signature share: a fake
-   program in a directory of its own, a user's settings, batches of jobs.
-   Include it after lib.h, once. */
+/* What the tests of backends share: a fake program in a directory of its own, a
+   user's settings, batches of jobs with signatures or messages. Include it
+   after lib.h, once. */
 
 #include "array.h"
 #include "buffer.h"
@@ -110,25 +110,32 @@ static inline const char *learner_read(const char *name)
 	return learner_read_path(learner_path(name));
 }
 
+/* A directory. */
+static inline void learner_begin_dir(void)
+{
+	char root[] = "/tmp/antispam-learner.XXXXXX";
+
+	if (mkdtemp(root) == NULL)
+		i_fatal("mkdtemp(%s) failed: %m", root);
+	learner_root = i_strdup(root);
+	learner_pool = pool_alloconly_create("test learner", 4096);
+	learner_event = event_create(NULL);
+}
+
 /* A directory with a copy of the fake. */
 static inline void learner_begin(const char *fake, const char *copy)
 {
 	const char *source = t_strconcat(learner_bin, "/", fake, NULL);
 	const char *script = learner_read_path(source);
-	char root[] = "/tmp/antispam-learner.XXXXXX";
 
 	if (script == NULL) {
 		i_fatal("can't read %s: start the test in the source tree, or "
 			"set ANTISPAM_BUILD to a directory in it",
 			source);
 	}
-	if (mkdtemp(root) == NULL)
-		i_fatal("mkdtemp(%s) failed: %m", root);
-	learner_root = i_strdup(root);
+	learner_begin_dir();
 	learner_write(copy, script, strlen(script), 0755);
 	learner_mkdir("calls");
-	learner_pool = pool_alloconly_create("test learner", 4096);
-	learner_event = event_create(NULL);
 }
 
 static inline void learner_end(void)
@@ -221,16 +228,18 @@ learner_create(const struct antispam_backend *backend,
 	return context;
 }
 
+/* Who the lessons are of. */
+static const char *learner_username = "bob";
+
 static inline void
-learner_learn(const struct antispam_backend *backend, void *context, bool spam,
-	      const char *const *signatures, unsigned int count,
-	      bool stop_on_failure, struct antispam_outcome *outcomes)
+learner_run(const struct antispam_backend *backend, void *context,
+	    struct antispam_job *jobs, unsigned int count,
+	    bool stop_on_failure, struct antispam_outcome *outcomes)
 {
 	const struct antispam_identity identity = {
-		.username = "bob",
+		.username = learner_username,
 		.home = learner_root,
 	};
-	struct antispam_job *jobs = t_new(struct antispam_job, count);
 	struct antispam_job **list = t_new(struct antispam_job *, count);
 	const struct antispam_batch batch = {
 		.identity = &identity,
@@ -244,14 +253,59 @@ learner_learn(const struct antispam_backend *backend, void *context, bool spam,
 	unsigned int i;
 
 	for (i = 0; i < count; i++) {
-		jobs[i].spam = spam;
-		jobs[i].signature = signatures[i];
 		list[i] = &jobs[i];
 		/* what learn() does not fill in shows */
 		memset(&outcomes[i], 0x55, sizeof(outcomes[i]));
 	}
 	backend->learn(context, &batch, &undo);
 	test_assert(undo == NULL);
+}
+
+static inline void
+learner_learn(const struct antispam_backend *backend, void *context, bool spam,
+	      const char *const *signatures, unsigned int count,
+	      bool stop_on_failure, struct antispam_outcome *outcomes)
+{
+	struct antispam_job *jobs = t_new(struct antispam_job, count);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		jobs[i].spam = spam;
+		jobs[i].signature = signatures[i];
+	}
+	learner_run(backend, context, jobs, count, stop_on_failure, outcomes);
+}
+
+/* The same with messages. */
+static inline void
+learner_teach(const struct antispam_backend *backend, void *context, bool spam,
+	      const char *const *messages, unsigned int count,
+	      bool stop_on_failure, struct antispam_outcome *outcomes)
+{
+	struct antispam_job *jobs = t_new(struct antispam_job, count);
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		jobs[i].spam = spam;
+		jobs[i].size = strlen(messages[i]);
+		jobs[i].message = i_stream_create_from_data(messages[i],
+							    jobs[i].size);
+		/* it is for learn() to seek */
+		i_stream_skip(jobs[i].message, jobs[i].size / 2);
+	}
+	learner_run(backend, context, jobs, count, stop_on_failure, outcomes);
+	for (i = 0; i < count; i++)
+		i_stream_unref(&jobs[i].message);
+}
+
+static inline struct antispam_outcome
+learner_teach_one(const struct antispam_backend *backend, void *context,
+		  bool spam, const char *message)
+{
+	struct antispam_outcome outcome;
+
+	learner_teach(backend, context, spam, &message, 1, TRUE, &outcome);
+	return outcome;
 }
 
 static inline struct antispam_outcome

@@ -126,12 +126,18 @@ def story(server, learner_class):
     os.mkdir(server.home(USER), 0o700)
     os.chown(server.home(USER), harness.MAIL_UID, harness.MAIL_UID)
     learner = learner_class(server.home(USER), harness.MAIL_UID)
+    try:
+        return acts(server, learner_class, learner)
+    finally:
+        learner.close()
 
+
+def acts(server, learner_class, learner):
     step(1, 'A private Dovecot runs, and a filter knows a little.')
     say(f'Dovecot {".".join(map(str, server.version))} in {server.dir}, '
         f'the mail belongs to uid {harness.MAIL_UID}; settings:')
     for name, value in plugin_settings(learner_class).items():
-        say(f'  {name} = {value}')
+        say(f'  {name} = {value.replace("@DIR@", server.dir)}')
     say(f'{learner.package} is taught {KNOWN} fake invoices as spam, and '
         f'{KNOWN} messages of colleagues as good.')
     learner.train(SPAM, corpus.messages(corpus.OLD_SPAM, KNOWN, 'known'))

@@ -6,7 +6,13 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))), 'it'))
+
+import daemons  # noqa: E402
 
 SPAM, GOOD, UNSURE = 'spam', 'good', 'unsure'
 
@@ -26,7 +32,8 @@ class Learner:
     # How to read the score.
     scale = ''
     # What the plugin is told, in 2.3's plugin { } or anywhere in 2.4's file;
-    # @HOME@ stands for the variable that holds the user's home.
+    # @HOME@ stands for the variable that holds the user's home, @DIR@ for the
+    # private Dovecot's directory.
     settings = {}
 
     def __init__(self, home, uid):
@@ -35,6 +42,9 @@ class Learner:
 
     def set_up(self):
         """Make the filter's configuration in the user's home."""
+
+    def close(self):
+        """End what set_up() has started."""
 
     def train(self, verdict, messages):
         """Teach it by hand, without the plugin."""
@@ -237,8 +247,72 @@ class Crm114(Learner):
         return found
 
 
+class DaemonLearner(Learner):
+    """One that is a daemon of its own, beside Dovecot."""
+
+    def set_up(self):
+        directory = os.path.dirname(os.path.dirname(self.home))
+        self.daemon = self.make(f'{directory}/{self.package}').start()
+
+    def close(self):
+        self.daemon.stop()
+
+
+class SpamAssassinDaemon(DaemonLearner):
+    """SpamAssassin again, but its daemon, with a database for each user."""
+    package = 'spamd'
+    scale = SpamAssassin.scale
+    settings = {
+        'antispam_backend': 'spamd',
+        'antispam_spamd_socket': '@DIR@/spamd/s',
+        'antispam_spamd_user': 'everyone',
+    }
+    make = daemons.Spamd
+
+    def train(self, verdict, messages):
+        for message in messages:
+            self.daemon.tell('everyone', message, verdict == SPAM)
+
+    def judge(self, messages):
+        found = []
+        for message in messages:
+            spam, score, _ = self.daemon.judge('everyone', message)
+            found.append(Verdict(SPAM if spam else GOOD, f'{score:.1f}',
+                                 message))
+        return found
+
+
+class Rspamd(DaemonLearner):
+    """With a Redis of its own; of its rules, those that ask its Bayes
+    filter."""
+    package = 'rspamd'
+    scale = 'how sure it is in percent; "unsure" if it does not say'
+    settings = {
+        'antispam_backend': 'rspamd',
+        'antispam_rspamd_url': '@DIR@/rspamd/ctl',
+        'antispam_rspamd_bulk': 'yes',
+    }
+    make = daemons.Rspamd
+
+    def train(self, verdict, messages):
+        for message in messages:
+            self.daemon.post(f'/learn{"spam" if verdict == SPAM else "ham"}',
+                             message, 'Learn-Type: bulk')
+
+    def judge(self, messages):
+        found = []
+        for message in messages:
+            spam, sure, rules = self.daemon.judge(message)
+            verdict = SPAM if spam else \
+                GOOD if 'BAYES_HAM' in rules else UNSURE
+            found.append(Verdict(verdict, f'{sure:.1f}', message))
+        return found
+
+
 LEARNERS = {
     'bogofilter': Bogofilter,
     'crm114': Crm114,
+    'rspamd': Rspamd,
     'spamassassin': SpamAssassin,
+    'spamd': SpamAssassinDaemon,
 }

@@ -27,6 +27,8 @@ BASES = {
         'antispam_backend': 'dspam',
         'antispam_dspam_result_header': 'X-DSPAM-Result'},
     'antispam_signature': {'antispam_backend': 'dspam'},
+    'antispam_spamd': {'antispam_backend': 'spamd'},
+    'antispam_rspamd': {'antispam_backend': 'rspamd'},
     'antispam_crm': {
         'antispam_backend': 'crm114',
         'antispam_crm_binary': '/usr/share/crm114/mailreaver.crm'},
@@ -345,10 +347,10 @@ def names_exist():
 VALUES = re.compile('|'.join((
     r'\.\.\.', r'"\.\.\."', r'[0-9a-f]+\.\.\.', r'sfid-\.\.\.', r'\d+',
     'NAME|REASON|INBOX|SPAM|Virus', 'first line that it wrote', r'/[\w./-]*',
-    r'antispam_\w+', r'X-[\w-]+', 'spamd|spam|ham|trash|unsure',
+    r'antispam_\w+', r'X-[\w-]+', 'r?spamd|spam|ham|trash|unsure',
     '(crm114|dspam|pipe|spool2dir)(, (crm114|dspam|pipe|spool2dir))*',
     r'u|%\{\w+\}',
-    *(re.escape(os.strerror(number)) for number in range(1, 40)),
+    *(re.escape(os.strerror(number)) for number in range(1, 134)),
     *(re.escape(signal.strsignal(number)) for number in range(1, 16)))))
 
 

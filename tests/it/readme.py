@@ -31,11 +31,14 @@ def script(heading, first):
     raise AssertionError(f'README: no "{first}" in "{heading}"')
 
 
-def _section(heading):
+def text():
     with open(os.path.join(pkg.ROOT, 'README'), encoding='utf-8') as file:
-        text = file.read()
+        return file.read()
+
+
+def _section(heading):
     match = re.search(rf'(?ms)^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)',
-                      text)
+                      text())
     if match is None:
         raise AssertionError(f'README has no heading "{heading}"')
     return match[1].split('\n')
