@@ -60,6 +60,12 @@ def answers(port, question=b''):
         return False
 
 
+def settings(heading):
+    """Those of README, without waiting for a user who takes a lesson back."""
+    return {**readme.settings(heading, pkg.dovecot_version()),
+            'antispam_queue_delay': '0'}
+
+
 def learn(d, user, backend, count=1):
     with d.fill(user) as c:
         message = mail('stock', PILLS * 5 + user + '\r\n')
@@ -67,7 +73,9 @@ def learn(d, user, backend, count=1):
     with d.imap(user) as c:
         reply = c.move(c.select('INBOX'), 'Junk')
         equal(reply.status, 'OK', str(reply))
-    d.assert_log(f'Info: antispam: 1 learned as spam by {backend}', count)
+    said = f'Info: antispam: user {user}: 1 learned as spam by {backend}'
+    wait_until(lambda: d.log(said), 20, said)
+    d.assert_log('Info: antispam: .*1 learned as spam by ' + backend, count)
 
 
 # spamd
@@ -91,8 +99,7 @@ def with_spamd(d, options, user, bayes):
 
 
 def users_of_the_system():
-    settings = readme.settings('SpamAssassin: spamd', pkg.dovecot_version())
-    with Dovecot(settings=settings, users={'ann': {}},
+    with Dovecot(settings=settings('SpamAssassin: spamd'), users={'ann': {}},
                  name='spamd, users of the system') as d:
         add_accounts(d, {'ann': 12346})
         with_spamd(d, spamd_options('--helper-home-dir'), 'ann',
@@ -100,8 +107,7 @@ def users_of_the_system():
 
 
 def users_of_mail():
-    settings = readme.settings('SpamAssassin: spamd', pkg.dovecot_version())
-    with Dovecot(settings=settings, users={'joe': {}},
+    with Dovecot(settings=settings('SpamAssassin: spamd'), users={'joe': {}},
                  name='spamd, users of mail alone') as d:
         own(d, '/var/lib/spamassassin', 'debian-spamd')
         command = lines_of_readme(r'(?m)^    (install .*spamassassin.*)$')[0]
@@ -152,9 +158,8 @@ def rspamd():
     if not os.path.exists(Rspamd.program) or \
             not os.path.exists(Redis.program):
         raise Skip('rspamd is not installed')
-    settings = readme.settings('rspamd', pkg.dovecot_version())
     users = {'joe': {}, 'ann': {'antispam_rspamd_deliver_to': '@USER@'}}
-    with Dovecot(settings=settings, users=users,
+    with Dovecot(settings=settings('rspamd'), users=users,
                  name='rspamd as Debian has it') as d:
         for path in ('/var/lib/redis', '/var/log/redis', '/run/redis'):
             own(d, path, 'redis')
