@@ -51,9 +51,9 @@ static void child_send(void)
 static void child_report(const struct trainer_report *report,
 			 void *context ATTR_UNUSED)
 {
+	/* at once: if this process is killed, it is known how far it came */
 	trainer_report_write(child.lines, report);
-	if (str_len(child.lines) >= 4096)
-		child_send();
+	child_send();
 }
 
 /* Put /dev/null in the place of each descriptor but these: what a connection

@@ -521,7 +521,7 @@ def other_uid(d):
     equal(len(jobs.failed(d)), 1, 'failed')
     d.assert_log('it was put there by uid 12345, but user moved has uid 12346')
     # Its home is another's.
-    d.expect_log(r'\(moved\).*chdir')
+    d.expect_log(r'chdir\(\S+/home/')
 
 
 def slow(d):

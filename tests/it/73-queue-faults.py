@@ -3,6 +3,7 @@
 """The queue and its reader when something goes wrong: what was promised to be
 learned is learned when that is mended, and the mail is moved meanwhile."""
 
+import glob
 import os
 import re
 import shutil
@@ -326,6 +327,8 @@ def restarts():
             past, d)
         row('reloads within a long batch: each lesson once', reloads, d)
         row('a restart within a long batch: each lesson once', restarted, d)
+        row('a child is killed within a long batch: what it has done is '
+            'known, the rest is done again', child_killed, d)
 
 
 def killed_after_try(d):
@@ -375,6 +378,32 @@ def restarted(d):
     restart(d)
     jobs.assert_taught(d, wanted)
     d.recorder.control(sleep=None)
+
+
+def child_killed(d):
+    """Each lesson is counted as learned once, though the filter may have begun
+    with some of them twice."""
+    wanted = Counter(long_batch(d, 'killed'))
+    done = os.path.join(d.recorder.calls, '*', 'done')
+    wait_until(lambda: len(glob.glob(done)) > 20, 20, 'some lessons')
+    for pid in jobs.children(d):
+        os.kill(pid, signal.SIGKILL)
+    d.recorder.control(sleep=None)
+    jobs.wait_empty(d)
+    got = jobs.taught(d)
+    # The filter that it fed may have seen the beginning of a message.
+    odd = [text for _, text in got - wanted
+           if not any(whole.startswith(text) for _, whole in wanted)]
+    equal((wanted - got, odd), (Counter(), []))
+    if sum(got.values()) > 60 + 16:
+        raise AssertionError(f'{sum(got.values())} lessons')
+
+    def counted():
+        return sum(int(re.search(r'(\d+) learned as spam', line)[1])
+                   for line in d.log('user killed: .*learned as spam'))
+    wait_until(lambda: counted() >= 60, 5, 'the last summary')
+    equal(counted(), 60, 'counted')
+    d.assert_log(FAILED_TRY.format('killed') + '.*killed by signal 9')
 
 
 @test
