@@ -63,7 +63,8 @@ SRCS := $(filter-out $(MAINS),$(sort $(wildcard src/*.c))) \
 		$(wildcard backends/$b-*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
 # The trainer's own files are not in the plugin, but for how to wake it.
-PLUGIN_OBJS := $(filter-out $(BUILD)/src/compat/trainer-%, \
+PLUGIN_OBJS := $(filter-out $(BUILD)/src/compat/trainer-% \
+	$(BUILD)/src/antispam-child.o, \
 	$(filter $(BUILD)/src/trainer-client.o,$(OBJS)) \
 	$(filter-out $(BUILD)/src/trainer-%,$(OBJS)))
 PLUGIN = $(BUILD)/lib90_antispam_plugin.so
