@@ -6,6 +6,8 @@
 #include "strnum.h"
 #include "antispam-queue-job.h"
 
+#include <ctype.h>
+
 #define HEAD_MAGIC "antispam-queue"
 #define JOB_MAGIC "job"
 #define END_MAGIC "end"
