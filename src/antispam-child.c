@@ -34,7 +34,13 @@ void antispam_child_cut_off(int keep1, int keep2)
 void antispam_child_reset_signals(void)
 {
 	static const int signals[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD, SIGALRM, SIGUSR1,
+		SIGTERM,
+		SIGINT,
+		SIGHUP,
+		SIGQUIT,
+		SIGCHLD,
+		SIGALRM,
+		SIGUSR1,
 		SIGUSR2,
 	};
 	sigset_t none;
