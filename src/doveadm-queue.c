@@ -42,6 +42,7 @@ struct queue_pick {
 
 struct queue_cmd {
 	struct event *event;
+	struct antispam_compat_imap *imap;
 	pool_t pool;
 	const struct antispam_settings *set;
 	int fd;
@@ -65,7 +66,6 @@ typedef int queue_change_t(int queue_fd, const char *name,
 /* Returns FALSE if there is nothing to look at; the exit code is set. */
 static bool queue_open(struct queue_cmd *cmd)
 {
-	const struct antispam_compat_imap *imap;
 	const char *error;
 	uid_t owner;
 	int ret;
@@ -73,8 +73,8 @@ static bool queue_open(struct queue_cmd *cmd)
 	/* a server's process is still the last command's user */
 	if (getuid() == 0 && geteuid() != 0 && seteuid(0) < 0)
 		i_fatal("seteuid(0) failed: %m");
-	imap = antispam_compat_imap_init(cmd->pool, &error);
-	if (antispam_compat_imap_global(imap, cmd->pool, &cmd->set,
+	cmd->imap = antispam_compat_imap_init(cmd->pool, &error);
+	if (antispam_compat_imap_global(cmd->imap, cmd->pool, &cmd->set,
 					&error) < 0)
 		ret = -1;
 	else {
@@ -114,6 +114,7 @@ static void queue_end(struct queue_cmd *cmd)
 	else if (cmd->not_found)
 		doveadm_exit_code = DOVEADM_EX_NOTFOUND;
 	i_close_fd(&cmd->fd);
+	antispam_compat_imap_deinit(&cmd->imap);
 	event_unref(&cmd->event);
 	pool_unref(&cmd->pool);
 }

@@ -28,7 +28,7 @@
 
 struct status_cmd {
 	struct doveadm_mail_cmd_context ctx;
-	const struct antispam_compat_imap *imap;
+	struct antispam_compat_imap *imap;
 	/* Why its settings are not those of protocol imap; NULL = they are. */
 	const char *imap_error;
 	bool imap_asked_as_root;
@@ -436,6 +436,7 @@ static void status_deinit(struct doveadm_mail_cmd_context *ctx)
 	struct status_cmd *cmd = status_cmd(ctx);
 
 	antispam_stats_deinit(&cmd->stats);
+	antispam_compat_imap_deinit(&cmd->imap);
 }
 
 struct doveadm_mail_cmd_context *antispam_status_alloc(void)

@@ -34,7 +34,7 @@
 
 struct test_cmd {
 	struct doveadm_mail_cmd_context ctx;
-	const struct antispam_compat_imap *imap;
+	struct antispam_compat_imap *imap;
 	bool spam, ham;
 	/* A copy of the message, in memory; -1 = not yet. */
 	int message_fd;
@@ -414,6 +414,7 @@ static void test_deinit(struct doveadm_mail_cmd_context *ctx)
 	struct test_cmd *cmd = test_cmd(ctx);
 
 	i_close_fd(&cmd->message_fd);
+	antispam_compat_imap_deinit(&cmd->imap);
 }
 
 struct doveadm_mail_cmd_context *antispam_test_alloc(void)

@@ -30,11 +30,13 @@ void antispam_compat_doveadm_options(struct doveadm_mail_cmd_context *ctx,
    those of a doveadm process are doveadm's. */
 struct antispam_compat_imap;
 
-/* Read it, as root if this process may be that: the settings are not for
-   everybody. Lives in pool. Where 2.3 does not give them, the settings of
-   doveadm have to do, and *error_r says so (pool); NULL otherwise. */
-const struct antispam_compat_imap *
+/* Read it, as root if this process may be that: 2.3 does not give the settings
+   to everybody. Lives in pool. If they are not to be had, those of doveadm have
+   to do, and *error_r says why (pool); NULL otherwise. */
+struct antispam_compat_imap *
 antispam_compat_imap_init(pool_t pool, const char **error_r);
+/* NULL is fine. */
+void antispam_compat_imap_deinit(struct antispam_compat_imap **imap);
 
 /* The user's mail_plugins, NULL-terminated. Returns 0, or -1 and *error_r; both
    on the data stack. */

@@ -106,7 +106,7 @@ imap_read_socket(pool_t pool, struct antispam_compat_imap *imap,
 	return ret;
 }
 
-const struct antispam_compat_imap *
+struct antispam_compat_imap *
 antispam_compat_imap_init(pool_t pool, const char **error_r)
 {
 	struct antispam_compat_imap *imap =
@@ -122,6 +122,11 @@ antispam_compat_imap_init(pool_t pool, const char **error_r)
 		imap->mail_plugins = "";
 	}
 	return imap;
+}
+
+void antispam_compat_imap_deinit(struct antispam_compat_imap **imap)
+{
+	*imap = NULL;
 }
 
 /* The value that userdb gives, for a user; NULL = none. */
