@@ -342,11 +342,13 @@ static void load_state(struct trainer_tx *tx,
 	const int64_t wall = time(NULL), clock = trainer_queue_clock();
 	struct antispam_queue_state *states =
 		t_new(struct antispam_queue_state, tx->count);
+	pool_t pool = pool_alloconly_create("antispam state", 1024);
 	struct trainer_job *job;
 	unsigned int i;
 
-	antispam_queue_entry_read_state(entry, pool_datastack_create(),
-					states);
+	antispam_queue_entry_read_state(entry, pool, states);
+	/* nobody asks here why */
+	pool_unref(&pool);
 	for (i = 0; i < tx->count; i++) {
 		job = &tx->jobs[i];
 		job->attempts = states[i].attempts;
