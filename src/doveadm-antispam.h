@@ -19,8 +19,8 @@ void antispam_cmd_queue_retry(struct doveadm_cmd_context *cctx);
 void antispam_cmd_queue_remove(struct doveadm_cmd_context *cctx);
 void antispam_cmd_queue_flush(struct doveadm_cmd_context *cctx);
 
-/* What comes from a mail, a filter or the queue, for one field of a row; NULL is
-   "". Data stack. */
+/* What comes from a mail, a filter or the queue, for one field of a row; NULL
+   is "". Data stack. */
 const char *antispam_shown(const char *text);
 
 #endif

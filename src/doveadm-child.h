@@ -1,8 +1,8 @@
 #ifndef DOVEADM_CHILD_H
 #define DOVEADM_CHILD_H
 
-/* Something done in a process of its own that is somebody else for good: doveadm
-   itself may be root, or be it again when it likes. */
+/* Something done in a process of its own that is somebody else for good:
+   doveadm itself may be root, or be it again when it likes. */
 
 /* Lines of what it did go to the descriptor report. */
 typedef void antispam_child_callback_t(int report, void *context);

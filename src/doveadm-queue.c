@@ -1,8 +1,8 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
-/* doveadm antispam queue: what is in the queue, whoever's it is. What is changed
-   is changed as the uid that it belongs to: its owner may exchange what lies
-   there at any time, and must not lead root astray. */
+/* doveadm antispam queue: what is in the queue, whoever's it is. What is
+   changed is changed as the uid that it belongs to: its owner may exchange what
+   lies there at any time, and must not lead root astray. */
 
 #define _GNU_SOURCE 1
 #include "lib.h"
@@ -383,6 +383,7 @@ entry_reset(const struct antispam_queue_entry *entry, const char **error_r)
 
 static int retry_one(int queue_fd, const char *name, const char **error_r)
 {
+	static const char *const prefix = ANTISPAM_QUEUE_PREFIX_VISIBLE;
 	struct antispam_queue_entry entry;
 	int ret;
 
@@ -394,8 +395,7 @@ static int retry_one(int queue_fd, const char *name, const char **error_r)
 		return -1;
 	ret = entry_reset(&entry, error_r);
 	if (ret == 0 &&
-	    antispam_queue_entry_rename(queue_fd, name,
-					ANTISPAM_QUEUE_PREFIX_VISIBLE) == NULL) {
+	    antispam_queue_entry_rename(queue_fd, name, prefix) == NULL) {
 		*error_r = t_strdup_printf("rename() failed: %m");
 		ret = -1;
 	}
@@ -466,7 +466,8 @@ void antispam_cmd_queue_flush(struct doveadm_cmd_context *cctx)
 	doveadm_print_init(DOVEADM_PRINT_TYPE_TABLE);
 	if (queue_begin(&cmd, cctx)) {
 		/* for a name that fits into no line, to try all does no harm */
-		if (cmd.username != NULL && strchr(cmd.username, '\n') == NULL &&
+		if (cmd.username != NULL &&
+		    strchr(cmd.username, '\n') == NULL &&
 		    strlen(cmd.username) <= FLUSH_NAME_MAX)
 			line = t_strconcat(line, " ", cmd.username, NULL);
 		queue_tell(&cmd, line);

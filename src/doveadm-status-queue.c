@@ -6,8 +6,9 @@
 #include "lib.h"
 #include "array.h"
 #include "mail-namespace.h"
-#include "mail-storage-private.h"
+#include "mail-storage.h"
 #include "mail-user.h"
+#include "antispam-place.h"
 #include "antispam-settings.h"
 #include "antispam-queue-dir.h"
 #include "trainer-client.h"
@@ -22,12 +23,6 @@
 /* A lesson that has waited so much longer than it must, and was never tried,
    is not tried at all. */
 #define STATUS_STUCK_SECS 300
-
-static void problem(struct antispam_status *status, const char *code,
-		    const char *text)
-{
-	antispam_status_add(status, ANTISPAM_STATUS_PROBLEM, code, "", text);
-}
 
 static void show(struct antispam_status *status, const char *name,
 		 const char *value, const char *text)
@@ -57,14 +52,12 @@ static const char *copied_why(struct antispam_status *status, int queue_fd)
 {
 	struct mail_namespace *ns =
 		mail_namespace_find_inbox(status->user->namespaces);
-	const char *name = mail_namespace_get_default_storage(ns)->name;
 	const char *path;
 	uint64_t mail_id, queue_id;
 
-	if (strcmp(name, "maildir") != 0 && strcmp(name, "sdbox") != 0 &&
-	    strcmp(name, "mdbox") != 0)
-		return t_strdup_printf("%s keeps no files that could be linked",
-				       name);
+	if (!antispam_place_keeps_files(mail_namespace_get_default_storage(ns)))
+		return "mail of this format (mbox, for one) keeps no files "
+		       "that could be linked";
 	if (!mailbox_list_get_root_path(ns->list, MAILBOX_LIST_PATH_TYPE_DIR,
 					&path) ||
 	    !mount_of(AT_FDCWD, path, 0, &mail_id) ||
@@ -85,18 +78,22 @@ static void status_dir_fd(struct antispam_status *status, int fd)
 	const char *why = copied_why(status, fd);
 
 	if (faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
-		problem(status, "queue-dir", t_strdup_printf("antispam_queue_dir = %s: uid %ld can't write to it: "
-							     "%m; type: %s",
-							     path, (long)geteuid(), antispam_queue_dir_remedy(path, 0)));
+		antispam_status_problem(
+			status, "queue-dir",
+			"antispam_queue_dir = %s: uid %ld can't write to it: "
+			"%m; type: %s",
+			path, (long)geteuid(),
+			antispam_queue_dir_remedy(path, 0));
 	}
-	show(status, "messages", why == NULL ? "linked" : "copied",
-	     why == NULL ? "" : why);
-	if (why != NULL) {
-		antispam_status_add(status, ANTISPAM_STATUS_NOTE, "copied", "",
-				    t_strconcat("messages are copied into the "
-						"queue, since ",
-						why, NULL));
+	if (why == NULL) {
+		show(status, "messages", "linked", "");
+		return;
 	}
+	show(status, "messages", "copied", why);
+	antispam_status_add(status, ANTISPAM_STATUS_NOTE, "copied", "",
+			    t_strconcat("messages are copied into the queue, "
+					"since ",
+					why, NULL));
 }
 
 static void status_dir(struct antispam_status *status)
@@ -106,12 +103,14 @@ static void status_dir(struct antispam_status *status)
 
 	ret = antispam_queue_dir_open(path, geteuid(), &fd, &error);
 	if (ret < 0)
-		problem(status, "queue-dir", error);
+		antispam_status_problem(status, "queue-dir", "%s", error);
 	else if (ret == 0) {
-		problem(status, "queue-dir", t_strdup_printf("antispam_queue_dir = %s: it is missing; "
-							     "antispam-trainer makes it when Dovecot is restarted, "
-							     "or type: %s",
-							     path, antispam_queue_dir_remedy(path, 0)));
+		antispam_status_problem(
+			status, "queue-dir",
+			"antispam_queue_dir = %s: it is missing; "
+			"antispam-trainer makes it when Dovecot is restarted, "
+			"or type: %s",
+			path, antispam_queue_dir_remedy(path, 0));
 	} else {
 		status_dir_fd(status, fd);
 		i_close_fd(&fd);
@@ -124,10 +123,12 @@ static void status_trainer(struct antispam_status *status)
 
 	if (antispam_trainer_check(status->user->set->base_dir, &error) == 0)
 		return;
-	problem(status, "trainer", t_strdup_printf("%s: nobody reads the queue; Dovecot starts antispam-trainer "
-						   "by itself, if settings/libantispam_settings.so is installed "
-						   "and Dovecot was restarted since",
-						   error));
+	antispam_status_problem(
+		status, "trainer",
+		"%s: nobody reads the queue; Dovecot starts antispam-trainer "
+		"by itself, if settings/libantispam_settings.so is installed "
+		"and Dovecot was restarted since",
+		error);
 }
 
 /* Jobs */
@@ -162,20 +163,28 @@ static void status_job_problems(struct antispam_status *status,
 		status->teacher.set->queue_delay_msecs / 1000;
 
 	if (stats->failed > 0) {
-		problem(status, "failed", t_strdup_printf("%u lessons failed for good, the last thing that went "
-							  "wrong: %s; see doveadm antispam queue list, then "
-							  "retry or remove them",
-							  stats->failed, stats->why));
+		antispam_status_problem(
+			status, "failed",
+			"%u lessons failed for good, the last thing that went "
+			"wrong: %s; see doveadm antispam queue list, then "
+			"retry or remove them",
+			stats->failed,
+			stats->why == NULL ? "not known" : stats->why);
 	}
 	if (stats->retried > 0) {
-		problem(status, "retried", t_strdup_printf("%u lessons came to nothing so far and are tried again, "
-							   "the last thing that went wrong: %s",
-							   stats->retried, stats->why == NULL ? "not known" : stats->why));
+		antispam_status_problem(
+			status, "retried",
+			"%u lessons came to nothing so far and are tried "
+			"again, the last thing that went wrong: %s",
+			stats->retried,
+			stats->why == NULL ? "not known" : stats->why);
 	}
 	if (stats->oldest_new_secs > delay + STATUS_STUCK_SECS) {
-		problem(status, "stuck", t_strdup_printf("a lesson has waited %" PRId64 " s and was not tried; "
-							 "does antispam-trainer run, and what is in its log?",
-							 stats->oldest_new_secs));
+		antispam_status_problem(
+			status, "stuck",
+			"a lesson has waited %" PRId64 " s and was not tried; "
+			"does antispam-trainer run, and what is in its log?",
+			stats->oldest_new_secs);
 	}
 }
 

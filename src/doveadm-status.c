@@ -61,27 +61,37 @@ void antispam_status_add(struct antispam_status *status,
 	row->name = p_strdup(status->pool, name);
 	row->value = p_strdup(status->pool, value);
 	row->text = p_strdup(status->pool, text);
-	if (topic == ANTISPAM_STATUS_PROBLEM)
-		status->problems++;
 }
 
-static void
-status_off(struct antispam_status *status, const char *code, const char *text)
+void antispam_status_problem(struct antispam_status *status, const char *code,
+			     const char *format, ...)
 {
-	antispam_status_add(status, ANTISPAM_STATUS_PROBLEM, code, "", text);
-	status->off = TRUE;
+	va_list args;
+
+	va_start(args, format);
+	antispam_status_add(status, ANTISPAM_STATUS_PROBLEM, code, "",
+			    t_strdup_vprintf(format, args));
+	va_end(args);
+	status->problems++;
+}
+
+static void note(struct antispam_status *status, const char *code,
+		 const char *text)
+{
+	antispam_status_add(status, ANTISPAM_STATUS_NOTE, code, "", text);
 }
 
 /* Settings */
 
-static void status_plugins(struct status_cmd *cmd,
-			   struct antispam_status *status)
+static void
+status_plugins(struct status_cmd *cmd, struct antispam_status *status)
 {
 	const char *const *plugins, *error, *shown;
 
 	if (antispam_compat_imap_plugins(cmd->imap, status->user, &plugins,
 					 &error) < 0) {
-		status_off(status, "settings", error);
+		antispam_status_problem(status, "settings", "%s", error);
+		status->off = TRUE;
 		return;
 	}
 	shown = t_strarray_join(plugins, " ");
@@ -90,33 +100,36 @@ static void status_plugins(struct status_cmd *cmd,
 	if (str_array_find(plugins, "antispam"))
 		return;
 	if (cmd->imap_error != NULL) {
-		antispam_status_add(
-			status, ANTISPAM_STATUS_NOTE, "imap-settings", "",
-			"mail_plugins of protocol imap are not known: type "
-			"doveconf -f protocol=imap mail_plugins");
+		note(status, "plugin",
+		     "mail_plugins of protocol imap are not known: type "
+		     "doveconf -f protocol=imap mail_plugins");
 		return;
 	}
-	status_off(status, "plugin", t_strdup_printf("mail_plugins of protocol imap is \"%s\": no IMAP session "
-						     "loads antispam; write " ANTISPAM_COMPAT_LOAD,
-						     shown));
+	antispam_status_problem(
+		status, "plugin",
+		"mail_plugins of protocol imap is \"%s\": no IMAP session "
+		"loads antispam; write " ANTISPAM_COMPAT_LOAD,
+		shown);
+	status->off = TRUE;
 }
 
 static void
 status_imap_error(struct status_cmd *cmd, struct antispam_status *status)
 {
+	const char *text;
+
 	if (cmd->imap_error == NULL)
 		return;
-	antispam_status_add(
-		status,
-		cmd->imap_asked_as_root ? ANTISPAM_STATUS_PROBLEM :
-					  ANTISPAM_STATUS_NOTE,
-		"config", "",
-		t_strdup_printf("the settings of protocol imap can't be read, "
-				"those of doveadm are shown: %s; %s",
-				cmd->imap_error,
-				cmd->imap_asked_as_root ?
-					"does Dovecot run?" :
-					"run this as root"));
+	text = t_strdup_printf("the settings of protocol imap can't be read, "
+			       "so those of doveadm are shown: %s; ",
+			       cmd->imap_error);
+	if (cmd->imap_asked_as_root) {
+		antispam_status_problem(status, "config", "%sdoes Dovecot run?",
+					text);
+	} else {
+		note(status, "config",
+		     t_strconcat(text, "run this as root", NULL));
+	}
 }
 
 static void status_settings_shown(struct antispam_status *status)
@@ -179,27 +192,27 @@ status_settings(struct status_cmd *cmd, struct antispam_status *status)
 	t_array_init(&warnings, 4);
 	ret = status_settings_try(cmd, status, &warnings, &error);
 	if (ret < 0) {
-		status_off(status, "settings",
-			   t_strdup_printf("nothing is learned: %s", error));
-	} else if (ret == 0) {
-		status->off = TRUE;
+		antispam_status_problem(status, "settings",
+					"nothing is learned: %s", error);
 	}
-	/* an unset antispam_backend is one of them */
+	if (ret <= 0)
+		status->off = TRUE;
 	array_foreach_elem(&warnings, warning) {
-		antispam_status_add(status,
-				    ret == 0 ? ANTISPAM_STATUS_PROBLEM :
-					       ANTISPAM_STATUS_NOTE,
-				    "settings", "", warning);
+		/* one of them is that antispam_backend is not set */
+		if (ret == 0)
+			antispam_status_problem(status, "settings", "%s",
+						warning);
+		else
+			note(status, "settings", warning);
 	}
 	if (status->teacher.set != NULL && status->teacher.backend != NULL)
 		status_settings_shown(status);
 	if (ret > 0 && status->teacher.backend->runs_programs &&
 	    mail_user_get_home(status->user,
 			       &status->teacher.identity.home) <= 0) {
-		antispam_status_add(
-			status, ANTISPAM_STATUS_NOTE, "home", "",
-			"the user has no home directory: programs run in / and "
-			"without HOME; let userdb give one");
+		note(status, "home",
+		     "the user has no home directory: programs run in / and "
+		     "without HOME; let userdb give one");
 	}
 }
 
@@ -223,24 +236,20 @@ status_match(struct antispam_status *status, const char *vname,
 	antispam_status_add(status, ANTISPAM_STATUS_FOLDER, vname,
 			    antispam_class_name(match->class), text);
 	if (match->also_class != ANTISPAM_CLASS_OTHER) {
-		antispam_status_add(
-			status, ANTISPAM_STATUS_NOTE, "folder", "",
-			t_strdup_printf(
-				"folder %s is both %s (by %s) and %s (by %s): "
-				"taken as %s",
-				vname, antispam_class_name(match->class),
-				match->setting,
-				antispam_class_name(match->also_class),
-				match->also_setting,
-				antispam_class_name(match->class)));
+		text = t_strdup_printf(
+			"folder %s is both %s (by %s) and %s (by %s): taken "
+			"as %s",
+			vname, antispam_class_name(match->class),
+			match->setting, antispam_class_name(match->also_class),
+			match->also_setting, antispam_class_name(match->class));
+		note(status, "folder", text);
 	}
 	if (match->failed_setting != NULL) {
-		antispam_status_add(
-			status, ANTISPAM_STATUS_PROBLEM, "regex", "",
-			t_strdup_printf(
-				"%s takes too long on folder %s: taken as no "
-				"match; write a simpler expression",
-				match->failed_setting, vname));
+		antispam_status_problem(
+			status, "regex",
+			"%s takes too long on folder %s: taken as no match; "
+			"write a simpler expression",
+			match->failed_setting, vname);
 	}
 }
 
@@ -284,8 +293,8 @@ static int status_folders(struct antispam_status *status)
 		} T_END;
 	ret = mailbox_list_iter_deinit(&iter);
 	if (ret == 0 && status->spam_folders == 0) {
-		antispam_status_add(
-			status, ANTISPAM_STATUS_PROBLEM, "no-spam-folder", "",
+		antispam_status_problem(
+			status, "no-spam-folder",
 			"none of the user's folders is a spam folder, so "
 			"nothing can be learned; make one, or name one by "
 			"antispam_spam, or let a folder bear the mark \\Junk "

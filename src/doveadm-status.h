@@ -43,6 +43,10 @@ void antispam_status_add(struct antispam_status *status,
 			 enum antispam_status_topic topic, const char *name,
 			 const char *value, const char *text);
 
+/* Add a row of ANTISPAM_STATUS_PROBLEM. */
+void antispam_status_problem(struct antispam_status *status, const char *code,
+			     const char *format, ...) ATTR_FORMAT(3, 4);
+
 /* Look at the queue and the trainer, if the user's lessons go there or some are
    there. stats_error: why the queue could not be listed; NULL = it was. */
 void antispam_status_queue(struct antispam_status *status,

@@ -379,7 +379,8 @@ test_run(struct doveadm_mail_cmd_context *ctx, struct mail_user *user)
 	event_set_append_log_prefix(task.teacher.event, "antispam: ");
 	if (geteuid() == 0) {
 		e_error(task.teacher.event,
-			"root's mail is nobody's: programs are not run as root");
+			"programs are not run as root: let userdb give the "
+			"user another uid");
 		test_failed(cmd, EX_NOPERM);
 	} else {
 		test_user(cmd, &task, user, pool);
@@ -404,7 +405,8 @@ test_init(struct doveadm_mail_cmd_context *ctx ANTISPAM_COMPAT_INIT_ARGS)
 	doveadm_print_header_simple("result");
 	doveadm_print_header_simple("class");
 	doveadm_print_header_simple("backend");
-	doveadm_print_header("msecs", "msecs", DOVEADM_PRINT_HEADER_FLAG_NUMBER);
+	doveadm_print_header("msecs", "msecs",
+			     DOVEADM_PRINT_HEADER_FLAG_NUMBER);
 	doveadm_print_header_simple("reason");
 	doveadm_print_header_simple("output");
 }

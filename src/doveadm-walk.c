@@ -130,8 +130,10 @@ walk_read(struct walk *walk, const struct antispam_queue_entry *entry,
 	unsigned int i;
 
 	walk->entry = entry;
-	walk->kept = count > WALK_KEEP_JOBS ? NULL :
-					      p_new(walk->pool, struct antispam_queue_job, count);
+	walk->kept = NULL;
+	if (count <= WALK_KEEP_JOBS)
+		walk->kept = p_new(walk->pool, struct antispam_queue_job,
+				   count);
 	if (antispam_queue_entry_read(entry, &walk->head, walk_keep, walk,
 				      error_r) < 0)
 		return -1;

@@ -17,7 +17,8 @@ enum antispam_walk_state {
 
 /* A job, or a transaction of which no job is known. */
 struct antispam_walk_job {
-	/* Of the transaction's directory, as it is: anything but '/' and NUL. */
+	/* Of the transaction's directory, as it is: anything but '/' and
+	   NUL. */
 	const char *name;
 	/* Whose it is. */
 	uid_t uid;

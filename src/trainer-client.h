@@ -19,7 +19,8 @@
    (data stack) if there is nobody to say it to. */
 int antispam_trainer_wake(const char *base_dir, const char *line,
 			  const char **error_r);
-/* Is there somebody to say it to? Returns 0, or -1 and *error_r (data stack). */
+/* Is there somebody to say it to? Returns 0, or -1 and *error_r (data
+   stack). */
 int antispam_trainer_check(const char *base_dir, const char **error_r);
 
 #endif
