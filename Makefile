@@ -172,8 +172,8 @@ $(BUILD)/%.so:
 
 $(DOVEADM): $(BUILD)/src/doveadm-antispam.o $(LIBRARY) src/doveadm.map
 	$(call say,LINK,$@)
-	$(Q)$(CC) -shared $(ALL_LDFLAGS) -Wl,--version-script=src/doveadm.map \
-		-o $@ $< $(LIBRARY) $(LIBS)
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(LIBS) \
+		-Wl,--version-script=src/doveadm.map
 
 # antispam-trainer is src/trainer-main.c and what it calls.
 $(BUILD)/antispam-%: $(BUILD)/src/%-main.o $(LIBRARY)
