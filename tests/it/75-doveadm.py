@@ -16,7 +16,9 @@ from base64 import b64encode
 
 import admin
 import jobs
-from harness import (DEFAULT_BOXES, HAM, MAIL_UID, PIPE, SPAM, SPOOL, Dovecot,
+import pkg
+import readme
+from harness import (DEFAULT_BOXES, HAM, MAIL_UID, PIPE, SPAM, SPOOL, Dovecot, Skip,
                      equal, free_port, mail, main, row, test, wait_until)
 
 QUEUED = {**PIPE, 'antispam_training': 'queued',
@@ -703,6 +705,57 @@ def flush_untrusted(d):
     doveadm(d, 'antispam', 'queue', 'flush')
     wait_until(lambda: attempts(d) == [], 10, 'the lesson')
     d.recorder.forget()
+
+
+# The way of a new admin
+
+PROGRAM = '/usr/bin/bogofilter'
+ONE = 'antispam_backend = pipe\n'
+
+
+class Start(admin.Admin):
+    """README's first quick start, and more settings."""
+
+    def __init__(self, more, **kwargs):
+        text = readme.quick_start('bogofilter', pkg.dovecot_version())
+        equal(text.count(ONE), 1, ONE)
+        super().__init__(text.replace(ONE, ONE + more), boxes={}, **kwargs)
+
+    def _configure(self, port):
+        self.text = self.text.replace('@DIR@', self.dir)
+        super()._configure(port)
+
+
+@test
+def quick_start():
+    if not os.path.exists(PROGRAM):
+        raise Skip(f'{PROGRAM} is not installed')
+    for name, more in (
+            ('inline', ''),
+            ('queued', 'antispam_training = queued\n'
+                       'antispam_queue_dir = @DIR@/queue\n'
+                       'antispam_queue_delay = 1 s\n')):
+        with Start(more, name=name) as d:
+            row(f'README, {name}: status, test, a message dragged, the queue',
+                literal, d, name)
+
+
+def literal(d, name):
+    first, second = readme.script('Quick starts', 'doveadm antispam status'
+                                  ).splitlines()
+    path = message_file(d, 'some-spam.eml')
+    for line in (first, second.replace('some-spam.eml', path)):
+        done = doveadm(d, *line.split()[1:])
+        equal(done[0], 0, f'{line}: {done[1]} {done[2]}')
+    with d.imap('joe') as session:
+        session.append('INBOX', mail('drag me', 'cheap pills\r\n'))
+        reply = session.move(session.select('INBOX'), 'Junk')
+        equal(reply.status, 'OK', str(reply))
+    if name == 'queued':
+        waiting, = rows(d, 'queue', 'list')
+        equal((waiting['user'], waiting['folder']), ('joe', 'Junk'), 'list')
+        wait_until(lambda: rows(d, 'queue', 'list') == [], 20, 'the lesson')
+    d.assert_log('Info: antispam: .*1 learned as spam by pipe')
 
 
 @test
