@@ -62,8 +62,11 @@ SRCS := $(filter-out $(MAINS),$(sort $(wildcard src/*.c))) \
 			CONFIG_BACKEND_ in .config or defconfig)) \
 		$(wildcard backends/$b-*.c))
 OBJS := $(SRCS:%.c=$(BUILD)/%.o)
-# The trainer's own files are not in the plugin, but for how to wake it.
-PLUGIN_OBJS := $(filter-out $(BUILD)/src/compat/trainer-%, \
+# The trainer's own files are not in the plugin, but for how to wake it; nor are
+# doveadm's.
+PLUGIN_OBJS := $(filter-out $(BUILD)/src/compat/trainer-% \
+	$(BUILD)/src/compat/doveadm-% $(BUILD)/src/doveadm-% \
+	$(BUILD)/src/antispam-child.o, \
 	$(filter $(BUILD)/src/trainer-client.o,$(OBJS)) \
 	$(filter-out $(BUILD)/src/trainer-%,$(OBJS)))
 PLUGIN = $(BUILD)/lib90_antispam_plugin.so
@@ -86,7 +89,12 @@ endif
 TRAINER = $(BUILD)/antispam-trainer
 PRODUCTS += $(TRAINER):$(dovecot_pkglibexecdir):755
 
-MAN_PAGES := $(wildcard antispam.7)
+# What doveadm loads, beside which a process may have the plugin: neither may
+# find the other's functions, so it shows none but what doveadm asks for.
+DOVEADM = $(BUILD)/lib10_doveadm_antispam_plugin.so
+PRODUCTS += $(DOVEADM):$(dovecot_moduledir)/doveadm:644
+
+MAN_PAGES := $(wildcard antispam.7 doveadm-antispam.1)
 PRODUCTS += $(foreach page,$(MAN_PAGES), \
 	$(page):$(MANDIR)/man$(patsubst .%,%,$(suffix $(page))):644)
 
@@ -161,6 +169,11 @@ $(PLUGIN): $(PLUGIN_OBJS) $(BUILD)/objects
 $(BUILD)/%.so:
 	$(call say,LINK,$@)
 	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+
+$(DOVEADM): $(BUILD)/src/doveadm-antispam.o $(LIBRARY) src/doveadm.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) -shared $(ALL_LDFLAGS) -o $@ $< $(LIBRARY) $(LIBS) \
+		-Wl,--version-script=src/doveadm.map
 
 # antispam-trainer is src/trainer-main.c and what it calls.
 $(BUILD)/antispam-%: $(BUILD)/src/%-main.o $(LIBRARY)

@@ -35,6 +35,9 @@ struct antispam_outcome {
 	bool skipped;
 	/* Why, on the data stack; NULL for ANTISPAM_LEARNED. */
 	const char *why;
+	/* What the filter wrote, whatever came of it, as one printable line on
+	   the data stack; NULL = nothing, or the backend does not know. */
+	const char *said;
 	unsigned int duration_msecs;
 };
 

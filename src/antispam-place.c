@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static bool storage_keeps_files(const struct mail_storage *storage)
+bool antispam_place_keeps_files(const struct mail_storage *storage)
 {
 	return strcmp(storage->name, "maildir") == 0 ||
 		strcmp(storage->name, "sdbox") == 0 ||
@@ -36,7 +36,7 @@ const char *antispam_place_guid(struct mail *mail)
 {
 	const char *guid;
 
-	if (!storage_keeps_files(mail->box->storage) ||
+	if (!antispam_place_keeps_files(mail->box->storage) ||
 	    mail_get_special(mail, MAIL_FETCH_GUID, &guid) < 0 ||
 	    *guid == '\0')
 		return NULL;
@@ -48,7 +48,8 @@ bool antispam_place_find(struct mail *mail, struct istream *input,
 {
 	struct stat st;
 
-	if (!storage_keeps_files(mail->box->storage) || is_filtered(mail))
+	if (!antispam_place_keeps_files(mail->box->storage) ||
+	    is_filtered(mail))
 		return FALSE;
 	place_r->fd = i_stream_get_fd(input);
 	if (place_r->fd == -1 || fstat(place_r->fd, &st) < 0 ||

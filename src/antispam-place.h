@@ -2,8 +2,12 @@
 #define ANTISPAM_PLACE_H
 
 struct mail;
+struct mail_storage;
 struct istream;
 struct antispam_place;
+
+/* Does a mail storage of this kind hold messages in files that never change? */
+bool antispam_place_keeps_files(const struct mail_storage *storage);
 
 /* Find the file of the mail storage that holds the message as it is, and will
    hold it for as long as it exists. input is the mail's stream; nothing is read

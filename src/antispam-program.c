@@ -30,6 +30,7 @@ lesson_ended(const struct antispam_run_reply *reply, void *context)
 	} else if (lesson->judge != NULL) {
 		lesson->judge(lesson->context, lesson->job, reply, outcome);
 	}
+	outcome->said = antispam_run_said(reply);
 	return outcome->result == ANTISPAM_LATER;
 }
 

@@ -87,6 +87,9 @@ int antispam_run_check_path(const char *setting, const char *path,
    first line that it wrote, stderr's before stdout's, sanitized. Data
    stack. */
 const char *antispam_run_describe(const struct antispam_run_reply *reply);
+/* All that it wrote, stderr after stdout, sanitized and on one line: " | " is
+   between two lines. Data stack; NULL if it wrote nothing. */
+const char *antispam_run_said(const struct antispam_run_reply *reply);
 
 /* A daemon, as a setting names it. */
 struct antispam_peer {

@@ -1,6 +1,7 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
 #include "lib.h"
+#include "array.h"
 #include "lib-event.h"
 #include "mail-user.h"
 #include "antispam-settings.h"
@@ -33,26 +34,21 @@ static const char *backend_unknown(const char *name)
 		name, antispam_backend_names());
 }
 
-int antispam_teacher_init(struct antispam_teacher *teacher,
-			  struct mail_user *user, pool_t pool,
-			  const char **error_r)
+int antispam_teacher_init_backend(struct antispam_teacher *teacher,
+				  const char *username, pool_t pool,
+				  ARRAY_TYPE(const_string) *warnings,
+				  const char **error_r)
 {
-	const char *const *warnings, *name, *warning = NULL;
+	const char *const *set_warnings = teacher->set->warnings;
+	const char *name = teacher->set->backend_name, *warning = NULL;
+	int ret;
 
-	if (antispam_compat_settings_get(user, pool, &teacher->set,
-					 error_r) < 0)
-		return -1;
-	/* the session that has queued a lesson has given these */
-	warnings = teacher->set->warnings;
-	for (; teacher->base_dir != NULL && *warnings != NULL; warnings++)
-		e_warning(teacher->event, "%s", *warnings);
-
-	name = teacher->set->backend_name;
+	array_append(warnings, set_warnings, str_array_length(set_warnings));
 	if (name == NULL) {
-		e_warning(teacher->event,
-			  "antispam_backend is not set: nothing is learned (to "
+		warning = "antispam_backend is not set: nothing is learned (to "
 			  "switch training off without this warning: "
-			  "antispam_backend = none)");
+			  "antispam_backend = none)";
+		array_push_back(warnings, &warning);
 		return 0;
 	}
 	if (strcmp(name, "none") == 0)
@@ -62,14 +58,37 @@ int antispam_teacher_init(struct antispam_teacher *teacher,
 		*error_r = backend_unknown(name);
 		return -1;
 	}
-	teacher->identity.username = user->username;
-	if (teacher->backend->init(pool, teacher->set,
-				   &teacher->backend_context, &warning,
-				   error_r) < 0)
+	teacher->identity.username = username;
+	ret = teacher->backend->init(pool, teacher->set,
+				     &teacher->backend_context, &warning,
+				     error_r);
+	if (ret < 0)
 		return -1;
-	if (warning != NULL && teacher->base_dir != NULL)
-		e_warning(teacher->event, "%s", warning);
+	if (warning != NULL)
+		array_push_back(warnings, &warning);
 	return 1;
+}
+
+int antispam_teacher_init(struct antispam_teacher *teacher,
+			  struct mail_user *user, pool_t pool,
+			  const char **error_r)
+{
+	ARRAY_TYPE(const_string) warnings;
+	const char *warning;
+	int ret;
+
+	if (antispam_compat_settings_get(user, pool, &teacher->set,
+					 error_r) < 0)
+		return -1;
+	t_array_init(&warnings, 4);
+	ret = antispam_teacher_init_backend(teacher, user->username, pool,
+					    &warnings, error_r);
+	/* the session that has queued a lesson has given these */
+	if (teacher->base_dir == NULL)
+		return ret;
+	array_foreach_elem(&warnings, warning)
+		e_warning(teacher->event, "%s", warning);
+	return ret;
 }
 
 bool antispam_teacher_is_queued(const struct antispam_teacher *teacher)

@@ -34,6 +34,14 @@ int antispam_teacher_init(struct antispam_teacher *teacher,
 			  struct mail_user *user, pool_t pool,
 			  const char **error_r);
 
+/* The same, but teacher->set is there already, and what the admin should know
+   is added to warnings (data stack) instead. username lives as long as
+   teacher. */
+int antispam_teacher_init_backend(struct antispam_teacher *teacher,
+				  const char *username, pool_t pool,
+				  ARRAY_TYPE(const_string) *warnings,
+				  const char **error_r);
+
 /* Fill in teacher->identity.home, which may need a userdb lookup; warn once if
    there is none and the backend's programs would want it. */
 void antispam_teacher_lookup_home(struct antispam_teacher *teacher,

@@ -15,6 +15,8 @@
 	"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 /* Bytes of a program's output in one log line. */
 #define DESCRIBE_MAX 200
+/* Bytes of one of its lines, where all are shown. */
+#define SAID_MAX 500
 
 /* Add an entry in the place of the one that has its name, if there is one. */
 static void env_set(ARRAY_TYPE(const_string) *env, const char *entry)
@@ -96,4 +98,28 @@ const char *antispam_run_describe(const struct antispam_run_reply *reply)
 	if (line == NULL)
 		return how;
 	return t_strconcat(how, ": ", str_sanitize(line, DESCRIBE_MAX), NULL);
+}
+
+static void append_lines(string_t *str, const char *output)
+{
+	const char *const *lines = t_strsplit(output, "\n");
+
+	for (; *lines != NULL; lines++) {
+		if (**lines == '\0' || strcmp(*lines, "\r") == 0)
+			continue;
+		if (str_len(str) > 0)
+			str_append(str, " | ");
+		str_sanitize_append(str, *lines, SAID_MAX);
+	}
+}
+
+const char *antispam_run_said(const struct antispam_run_reply *reply)
+{
+	string_t *str = t_str_new(256);
+
+	if (reply->end == ANTISPAM_RUN_SKIPPED)
+		return NULL;
+	append_lines(str, reply->out);
+	append_lines(str, reply->err);
+	return str_len(str) == 0 ? NULL : str_c(str);
 }

@@ -15,6 +15,7 @@
 #include "mail-user.h"
 #include "antispam-settings.h"
 #include "antispam-backend.h"
+#include "antispam-child.h"
 #include "antispam-teacher.h"
 #include "antispam-compat-trainer.h"
 #include "trainer-log.h"
@@ -22,10 +23,7 @@
 #include "trainer-work.h"
 #include "trainer-child.h"
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,30 +54,6 @@ static void child_report(const struct trainer_report *report,
 	child_send();
 }
 
-/* Put /dev/null in the place of each descriptor but these: what a connection
-   of our parent's writes must not arrive. A closed descriptor would be an error
-   to whoever uses it, and its number might become a file's. */
-static void child_cut_off(int keep1, int keep2)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const struct dirent *d;
-	int fd;
-
-	if (dir == NULL || null_fd == -1)
-		i_fatal("can't open /proc/self/fd or /dev/null: %m");
-	while ((d = readdir(dir)) != NULL) {
-		fd = atoi(d->d_name);
-		if (fd <= STDERR_FILENO || fd == keep1 || fd == keep2 ||
-		    fd == null_fd || fd == dirfd(dir))
-			continue;
-		if (dup3(null_fd, fd, O_CLOEXEC) < 0)
-			i_fatal("dup3(/dev/null, %d) failed: %m", fd);
-	}
-	(void)closedir(dir);
-	i_close_fd(&null_fd);
-}
-
 static void child_limit(uoff_t vsz_limit)
 {
 	struct rlimit limit = {
@@ -89,21 +63,6 @@ static void child_limit(uoff_t vsz_limit)
 
 	if (vsz_limit > 0)
 		(void)setrlimit(RLIMIT_AS, &limit);
-}
-
-static void child_reset_signals(void)
-{
-	static const int signals[] = {
-		SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD, SIGALRM, SIGUSR1,
-		SIGUSR2
-	};
-	sigset_t none;
-	unsigned int i;
-
-	for (i = 0; i < N_ELEMENTS(signals); i++)
-		(void)signal(signals[i], SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /* Become the user. Returns 1; 0 if there is no such user; -1 and *error_r. */
@@ -209,12 +168,12 @@ pid_t trainer_child_start(const struct trainer_child_task *task, int *fd_r,
 	}
 	child.report_fd = fds[1];
 	child.lines = str_new(default_pool, 8192);
-	child_reset_signals();
+	antispam_child_reset_signals();
 	(void)signal(SIGPIPE, SIG_IGN);
 	trainer_log_init_child(i_strdup_printf(
 		"antispam-trainer(%s): ",
 		str_sanitize(task->username, CHILD_NAME_MAX)));
-	child_cut_off(task->queue_fd, child.report_fd);
+	antispam_child_cut_off(task->queue_fd, child.report_fd);
 	child_limit(task->vsz_limit);
 	(void)io_loop_create();
 	child_run(task);

@@ -29,20 +29,41 @@ send_line(int fd, const char *path, const char *line, const char **error_r)
 	return -1;
 }
 
+static int
+client_connect(const char *base_dir, const char **path_r, const char **error_r)
+{
+	int fd;
+
+	*path_r = t_strconcat(base_dir, "/" ANTISPAM_TRAINER_SOCKET, NULL);
+	/* non-blocking: EAGAIN if too many wait already */
+	fd = net_connect_unix(*path_r);
+	if (fd < 0)
+		*error_r = t_strdup_printf("connect(%s) failed: %m", *path_r);
+	return fd;
+}
+
 int antispam_trainer_wake(const char *base_dir, const char *line,
 			  const char **error_r)
 {
-	const char *path = t_strconcat(base_dir, "/" ANTISPAM_TRAINER_SOCKET,
-				       NULL);
+	const char *path;
 	int fd, ret;
 
-	/* non-blocking: EAGAIN if too many wait already */
-	fd = net_connect_unix(path);
-	if (fd < 0) {
-		*error_r = t_strdup_printf("connect(%s) failed: %m", path);
+	fd = client_connect(base_dir, &path, error_r);
+	if (fd < 0)
 		return -1;
-	}
 	ret = send_line(fd, path, line, error_r);
 	net_disconnect(fd);
 	return ret;
+}
+
+int antispam_trainer_check(const char *base_dir, const char **error_r)
+{
+	const char *path;
+	int fd;
+
+	fd = client_connect(base_dir, &path, error_r);
+	if (fd < 0)
+		return -1;
+	net_disconnect(fd);
+	return 0;
 }

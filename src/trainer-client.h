@@ -8,6 +8,10 @@
 #define ANTISPAM_TRAINER_LINE_SCAN "scan"
 /* Make the queue's directory. */
 #define ANTISPAM_TRAINER_LINE_DIR "dir"
+/* Try now what waits because it came to nothing: of all users, or, with a blank
+   and a name behind it, of one. Only root and the trainer's own uid may say
+   so. */
+#define ANTISPAM_TRAINER_LINE_FLUSH "flush"
 
 /* Wake the trainer: tell it the name of a transaction's directory that was just
    released, or one of the lines above. Never waits; it is a hint alone, since
@@ -15,5 +19,8 @@
    (data stack) if there is nobody to say it to. */
 int antispam_trainer_wake(const char *base_dir, const char *line,
 			  const char **error_r);
+/* Is there somebody to say it to? Returns 0, or -1 and *error_r (data
+   stack). */
+int antispam_trainer_check(const char *base_dir, const char **error_r);
 
 #endif

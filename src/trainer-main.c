@@ -9,6 +9,7 @@
 #include "restrict-access.h"
 #include "master-service.h"
 #include "antispam-settings.h"
+#include "antispam-compat-lib.h"
 #include "antispam-compat-trainer.h"
 #include "trainer-client.h"
 #include "trainer-dir.h"
@@ -94,8 +95,30 @@ static void trainer_look(const char *name, bool needed)
 		trainer_manager_wake(trainer.manager, name);
 }
 
-static void trainer_line(const char *line)
+/* Returns TRUE if the line says so. */
+static bool trainer_line_flush(const char *line, bool trusted)
 {
+	const size_t len = strlen(ANTISPAM_TRAINER_LINE_FLUSH);
+	const char *username = NULL;
+
+	if (!antispam_compat_begins(line, ANTISPAM_TRAINER_LINE_FLUSH) ||
+	    (line[len] != '\0' && line[len] != ' '))
+		return FALSE;
+	if (line[len] == ' ')
+		username = line + len + 1;
+	/* whoever has a filter that is dead could have it tried for ever */
+	if (!trusted)
+		return TRUE;
+	trainer_look(NULL, TRUE);
+	if (trainer.manager != NULL)
+		trainer_manager_flush(trainer.manager, username);
+	return TRUE;
+}
+
+static void trainer_line(const char *line, bool trusted)
+{
+	if (trainer_line_flush(line, trusted))
+		return;
 	if (strcmp(line, ANTISPAM_TRAINER_LINE_DIR) == 0) {
 		if (trainer.dir != NULL)
 			trainer_dir_want(trainer.dir);

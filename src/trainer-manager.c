@@ -37,6 +37,10 @@ struct trainer_manager {
 	struct trainer_plan plan;
 	/* To scan; to start what is due. */
 	struct timeout *to_scan, *to_start;
+	/* To flush when the scan is finished; with a user's name, of that user
+	   alone. */
+	char *flush_username;
+	bool flush;
 	bool busy, stopping;
 };
 
@@ -191,10 +195,43 @@ static void manager_continue(struct trainer_manager *manager)
 
 /* Looking */
 
+static void manager_flush_user(struct trainer_user *user)
+{
+	struct trainer_tx *tx;
+	unsigned int i;
+
+	array_foreach_elem(&user->txs, tx) {
+		for (i = 0; i < tx->count; i++) {
+			/* 0 would say that it was never tried */
+			if (tx->jobs[i].next_try != 0)
+				tx->jobs[i].next_try = 1;
+		}
+	}
+	/* while a child works for the user, that waits for its end */
+	user->due = 0;
+}
+
+static void manager_flush(struct trainer_manager *manager)
+{
+	struct trainer_user *user;
+
+	if (!manager->flush)
+		return;
+	manager->flush = FALSE;
+	array_foreach_elem(trainer_queue_users(manager->queue), user) {
+		if (manager->flush_username == NULL ||
+		    strcmp(manager->flush_username, user->username) == 0)
+			manager_flush_user(user);
+	}
+	i_free(manager->flush_username);
+}
+
 static void manager_scan(struct trainer_manager *manager)
 {
 	bool finished = trainer_queue_scan(manager->queue);
 
+	if (finished)
+		manager_flush(manager);
 	timeout_remove(&manager->to_scan);
 	manager->to_scan = finished ?
 		timeout_add(MANAGER_SCAN_MSECS, manager_scan, manager) :
@@ -219,6 +256,21 @@ void trainer_manager_wake(struct trainer_manager *manager, const char *name)
 	} else if (name != NULL) {
 		manager_continue(manager);
 	}
+}
+
+void trainer_manager_flush(struct trainer_manager *manager,
+			   const char *username)
+{
+	const bool all = username == NULL ||
+		(manager->flush &&
+		 null_strcmp(manager->flush_username, username) != 0);
+
+	if (manager->stopping)
+		return;
+	i_free(manager->flush_username);
+	if (!all)
+		manager->flush_username = i_strdup(username);
+	manager->flush = TRUE;
 }
 
 struct trainer_manager *
@@ -265,6 +317,7 @@ void trainer_manager_deinit(struct trainer_manager **_manager)
 	event_unref(&manager->event);
 	array_free(&manager->plan.steps);
 	array_free(&manager->runs);
+	i_free(manager->flush_username);
 	i_free(manager->queue_dir);
 	i_free(manager);
 }

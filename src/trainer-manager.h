@@ -28,6 +28,10 @@ trainer_manager_init(const struct trainer_manager_settings *set,
 /* name: a transaction's directory that was just released, from anybody, so not
    yet checked; NULL = look at all. */
 void trainer_manager_wake(struct trainer_manager *manager, const char *name);
+/* Try now what waits since it came to nothing, as soon as all of the queue has
+   been seen; of this user, NULL = of all. */
+void trainer_manager_flush(struct trainer_manager *manager,
+			   const char *username);
 /* Start nothing more. The callback is called once, when the last child is gone:
    at once if there is none. */
 void trainer_manager_stop(struct trainer_manager *manager,

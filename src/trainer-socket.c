@@ -7,6 +7,7 @@
 #include "ioloop.h"
 #include "istream.h"
 #include "llist.h"
+#include "net.h"
 #include "master-service.h"
 #include "trainer-socket.h"
 
@@ -25,6 +26,7 @@ struct client {
 	struct istream *input;
 	struct timeout *to;
 	unsigned int lines;
+	bool trusted;
 };
 
 static struct {
@@ -58,11 +60,19 @@ static void client_input(struct client *client)
 	       (line = i_stream_next_line(client->input)) != NULL) {
 		client->lines++;
 		T_BEGIN {
-			clients.callback(line);
+			clients.callback(line, client->trusted);
 		} T_END;
 	}
 	if (client->input->eof || client->lines == MAX_LINES)
 		client_destroy(client);
+}
+
+static bool is_trusted(int fd)
+{
+	struct net_unix_cred cred;
+
+	return net_getunixcred(fd, &cred) == 0 &&
+		(cred.uid == 0 || cred.uid == geteuid());
 }
 
 void trainer_socket_connected(struct master_service_connection *conn)
@@ -74,6 +84,7 @@ void trainer_socket_connected(struct master_service_connection *conn)
 	master_service_client_connection_accept(conn);
 	client = i_new(struct client, 1);
 	client->fd = conn->fd;
+	client->trusted = is_trusted(conn->fd);
 	client->input = i_stream_create_fd(conn->fd, MAX_LINE_BYTES);
 	client->io = io_add_istream(client->input, client_input, client);
 	client->to = timeout_add(MAX_MSECS, client_destroy, client);

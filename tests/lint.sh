@@ -184,7 +184,7 @@ lint_layers() {
 	forbid '\b(v?fork|exec(l|le|lp|v|ve|vp|vpe)|fexecve|posix_spawnp?|wait(pid|id|3|4)?|kill(pg)?|popen|system|program_client_[a-z_]+)[[:space:]]*\(' \
 		'processes are the runner'\''s business (src/runner-exec.c): call antispam_run_many()' \
 		$(c_files_but 'src/*' 'src/runner-*' src/trainer-child.c \
-			src/trainer-run.c) \
+			src/trainer-run.c src/doveadm-child.c) \
 		$(c_files_but 'backends/*')
 	forbid '\b(connect|net_connect_[a-z_]+)[[:space:]]*\(' \
 		'connections are the runner'\''s business (src/runner-net.c)' \
@@ -355,7 +355,7 @@ lint_analyze() {
 		-D'array_foreach(a, e)=while (next(a, &(e)))' \
 		-D'array_foreach_elem(a, e)=while (next(a, &(e)))' \
 		-D'array_foreach_modifiable(a, e)=while (next(a, &(e)))' \
-		-DT_BEGIN= -DT_END= \
+		-DT_BEGIN= -DT_END= -D'DOVEADM_CMD_PARAM(a, b, c, d)=' \
 		-Isrc -Isrc/compat -Ibackends $cppflags \
 		$(c_files_but '*.c' 'tests/*')
 	! needed clang || for file in $(c_files_but '*.c' 'tests/*'); do

@@ -131,12 +131,40 @@ static void test_runner_describe(void)
 	test_end();
 }
 
+static void test_runner_said(void)
+{
+	static const struct {
+		enum antispam_run_end end;
+		const char *out, *err, *text;
+	} tests[] = {
+		{ ANTISPAM_RUN_SKIPPED, NULL, NULL, NULL },
+		{ EXITED, "", "", NULL },
+		{ EXITED, "\n\r\n", "\n", NULL },
+		{ EXITED, "one\ntwo\n", "three", "one | two | three" },
+		{ FAILED, "", "\033[2J\n", "?[2J" },
+	};
+	struct antispam_run_reply reply;
+	unsigned int i;
+
+	test_begin("antispam_run_said()");
+	for (i = 0; i < N_ELEMENTS(tests); i++) {
+		i_zero(&reply);
+		reply.end = tests[i].end;
+		reply.out = tests[i].out;
+		reply.err = tests[i].err;
+		test_assert_strcmp_idx(antispam_run_said(&reply),
+				       tests[i].text, i);
+	}
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const test_functions[])(void) = {
 		test_runner_env,
 		test_runner_check_path,
 		test_runner_describe,
+		test_runner_said,
 		NULL
 	};
 

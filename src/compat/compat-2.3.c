@@ -12,6 +12,7 @@
 #include "antispam-settings.h"
 #include "antispam-compat-lib.h"
 #include "antispam-compat.h"
+#include "compat-2.3.h"
 
 static const char *const *plugin_envs(struct mail_user *user)
 {
@@ -108,14 +109,12 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 	return 0;
 }
 
-int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
-				 const struct antispam_settings **set_r,
-				 const char **error_r)
+int antispam_compat_settings_from(struct mail_user *user,
+				  const char *const *envs, pool_t pool,
+				  const struct antispam_settings **set_r,
+				  const char **error_r)
 {
-	struct compat_source compat = {
-		.user = user,
-		.envs = plugin_envs(user),
-	};
+	struct compat_source compat = { .user = user, .envs = envs };
 	const struct antispam_settings_source source = {
 		.get = compat_get,
 		.expand = compat_expand,
@@ -132,4 +131,12 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 		}
 	}
 	return antispam_settings_parse(pool, &source, set_r, error_r);
+}
+
+int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
+				 const struct antispam_settings **set_r,
+				 const char **error_r)
+{
+	return antispam_compat_settings_from(user, plugin_envs(user), pool,
+					     set_r, error_r);
 }

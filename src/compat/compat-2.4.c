@@ -9,6 +9,7 @@
 #include "mail-user.h"
 #include "settings-2.4.h"
 #include "antispam-compat.h"
+#include "compat-2.4.h"
 
 struct compat_source {
 	struct mail_user *user;
@@ -128,9 +129,10 @@ compat_expand(void *context, enum antispam_expand how, const char *raw,
 	return t_var_expand(raw, &params, value_r, error_r);
 }
 
-int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
-				 const struct antispam_settings **set_r,
-				 const char **error_r)
+int antispam_compat_settings_from(struct mail_user *user, struct event *event,
+				  pool_t pool,
+				  const struct antispam_settings **set_r,
+				  const char **error_r)
 {
 	struct compat_source compat = { .user = user };
 	const struct antispam_settings_source source = {
@@ -143,7 +145,7 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 
 	if (antispam_settings_check_fields(user->userdb_fields, error_r) < 0)
 		return -1;
-	ret = settings_get(user->event, &antispam_setting_parser_info,
+	ret = settings_get(event, &antispam_setting_parser_info,
 			   SETTINGS_GET_FLAG_NO_EXPAND |
 				   SETTINGS_GET_FLAG_NO_CHECK,
 			   &compat.raw, &error);
@@ -158,4 +160,12 @@ int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
 	ret = antispam_settings_parse(pool, &source, set_r, error_r);
 	settings_free(compat.raw);
 	return ret;
+}
+
+int antispam_compat_settings_get(struct mail_user *user, pool_t pool,
+				 const struct antispam_settings **set_r,
+				 const char **error_r)
+{
+	return antispam_compat_settings_from(user, user->event, pool, set_r,
+					     error_r);
 }

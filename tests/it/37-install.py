@@ -17,7 +17,7 @@ import readme
 from harness import Skip, equal, main, row, test
 
 MODULES = f'{pkg.LIBDIR}/modules'
-MAN = '/usr/share/man/man7'
+MAN = '/usr/share/man'
 CONFIG = 'dovecot-config'
 RESTART = 'Dovecot takes it up when it is restarted'
 

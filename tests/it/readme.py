@@ -22,6 +22,16 @@ def settings(heading, version):
     raise AssertionError(f'README: no settings for {marker} in "{heading}"')
 
 
+def quick_start(heading, version):
+    """All that a quick start has an admin write into the configuration."""
+    number = '.'.join(str(n) for n in version[:2])
+    lines = _section(heading)
+    for at, line in enumerate(lines):
+        if line.endswith(f'Dovecot {number}:'):
+            return _block(lines, at + 1)
+    raise AssertionError(f'README: nothing for {number} in "{heading}"')
+
+
 def script(heading, first):
     """The indented text that begins with these words, without the indent."""
     lines = _section(heading)
