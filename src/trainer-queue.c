@@ -14,11 +14,11 @@
 #include "antispam-queue.h"
 #include "antispam-queue-dir.h"
 #include "antispam-queue-entry.h"
+#include "trainer-load.h"
 #include "trainer-queue.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Entries that one call of scan looks at. */
@@ -32,8 +32,6 @@
 #define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
-/* Bytes; a userdb lookup has room for 1024. */
-#define USERNAME_MAX 900
 /* Errors of one scan that are logged. */
 #define SCAN_MAX_ERRORS 10
 /* Names in log lines, and reasons, are cut here, in bytes. */
@@ -341,74 +339,6 @@ void trainer_queue_set_aside(struct trainer_queue *queue,
 /* Transactions */
 
 static void
-load_job(unsigned int idx, const struct antispam_queue_job *job, void *context)
-{
-	struct trainer_tx *tx = context;
-
-	trainer_plan_key(job->guid, tx->jobs[idx].key);
-	tx->jobs[idx].change = job->change;
-	tx->jobs[idx].spam = job->spam;
-}
-
-/* By our clock: since when it waits. */
-static int64_t born_usecs(const struct antispam_queue_head *head)
-{
-	struct antispam_queue_head now;
-	int64_t born;
-
-	antispam_queue_now(&now);
-	born = *now.boot_id != '\0' && strcmp(now.boot_id, head->boot_id) == 0 ?
-		head->boot_usecs :
-		now.boot_usecs - (now.wall_usecs - head->wall_usecs);
-	/* the future is a clock's mistake, or somebody's who plays */
-	return I_MIN(born, now.boot_usecs);
-}
-
-/* What the state file says of a job. */
-static void load_job_state(struct trainer_tx *tx, unsigned int idx,
-			   const struct antispam_queue_state *state,
-			   int64_t wall, int64_t clock)
-{
-	struct trainer_job *job = &tx->jobs[idx];
-	int64_t secs;
-
-	job->attempts = state->attempts;
-	if (state->status != ANTISPAM_QUEUE_WAITING) {
-		job->settled = TRUE;
-		tx->waiting--;
-	} else if (state->next_try > 0) {
-		/* a clock that was set back must not stop it */
-		secs = I_MIN(I_MAX(state->next_try - wall, 0), 60 * 60);
-		job->next_try = clock + secs * 1000000;
-	}
-}
-
-static void load_state(struct trainer_tx *tx,
-		       const struct antispam_queue_entry *entry)
-{
-	const int64_t wall = time(NULL), clock = trainer_queue_clock();
-	struct antispam_queue_state *states;
-	unsigned int i;
-	pool_t pool;
-
-	/* there may be very many */
-	states = i_new(struct antispam_queue_state, tx->count);
-	pool = pool_alloconly_create("antispam queue state", 1024);
-	antispam_queue_entry_read_state(entry, pool, states);
-	for (i = 0; i < tx->count; i++)
-		load_job_state(tx, i, &states[i], wall, clock);
-	pool_unref(&pool);
-	i_free(states);
-	if (tx->waiting > 0)
-		return;
-	/* whoever settled the last one has not come to remove it: a child
-	   that is given one of them will */
-	for (i = 0; i < tx->count; i++)
-		tx->jobs[i].settled = FALSE;
-	tx->waiting = tx->count;
-}
-
-static void
 queue_add(struct trainer_queue *queue, const char *username,
 	  struct trainer_tx *tx)
 {
@@ -451,32 +381,16 @@ static void
 queue_load(struct trainer_queue *queue,
 	   const struct antispam_queue_entry *entry)
 {
-	struct antispam_queue_head head;
 	struct trainer_tx *tx;
-	const char *error;
-	int ret;
+	const char *username, *error;
 
 	if (!queue_has_room(queue, entry))
 		return;
-	tx = i_malloc(MALLOC_ADD(sizeof(*tx),
-				 MALLOC_MULTIPLY(entry->end.count,
-						 sizeof(tx->jobs[0]))));
-	tx->count = tx->waiting = entry->end.count;
-	tx->uid = entry->uid;
-	ret = antispam_queue_entry_read(entry, &head, load_job, tx, &error);
-	if (ret == 0 && strlen(head.username) > USERNAME_MAX) {
-		error = "nobody has so long a name";
-		ret = -1;
-	}
-	if (ret < 0) {
-		i_free(tx);
+	tx = trainer_load_tx(entry, &username, &error);
+	if (tx == NULL)
 		queue_set_aside(queue, entry->name, error);
-		return;
-	}
-	tx->name = i_strdup(entry->name);
-	tx->born = born_usecs(&head);
-	load_state(tx, entry);
-	queue_add(queue, head.username, tx);
+	else
+		queue_add(queue, username, tx);
 }
 
 /* One that is visible has had it. */
