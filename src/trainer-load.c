@@ -5,18 +5,8 @@
 #include "antispam-queue-entry.h"
 #include "trainer-load.h"
 
-#include <time.h>
-
 /* Bytes; a userdb lookup has room for 1024. */
 #define USERNAME_MAX 900
-
-int64_t trainer_clock(void)
-{
-	struct antispam_queue_head now;
-
-	antispam_queue_now(&now);
-	return now.boot_usecs;
-}
 
 static void
 load_job(unsigned int idx, const struct antispam_queue_job *job, void *context)
@@ -45,7 +35,7 @@ static int64_t born_usecs(const struct antispam_queue_head *head)
 /* What the state file says of a job. */
 static void load_job_state(struct trainer_tx *tx, unsigned int idx,
 			   const struct antispam_queue_state *state,
-			   int64_t wall, int64_t clock)
+			   const struct antispam_queue_head *now)
 {
 	struct trainer_job *job = &tx->jobs[idx];
 	int64_t secs;
@@ -56,25 +46,27 @@ static void load_job_state(struct trainer_tx *tx, unsigned int idx,
 		tx->waiting--;
 	} else if (state->next_try > 0) {
 		/* a clock that was set back must not stop it */
-		secs = I_MIN(I_MAX(state->next_try - wall, 0), 60 * 60);
-		job->next_try = clock + secs * 1000000;
+		secs = state->next_try - now->wall_usecs / 1000000;
+		secs = I_MIN(I_MAX(secs, 0), 60 * 60);
+		job->next_try = now->boot_usecs + secs * 1000000;
 	}
 }
 
 static void load_state(struct trainer_tx *tx,
 		       const struct antispam_queue_entry *entry)
 {
-	const int64_t wall = time(NULL), clock = trainer_clock();
 	struct antispam_queue_state *states;
+	struct antispam_queue_head now;
 	unsigned int i;
 	pool_t pool;
 
+	antispam_queue_now(&now);
 	/* there may be very many */
 	states = i_new(struct antispam_queue_state, tx->count);
 	pool = pool_alloconly_create("antispam queue state", 1024);
 	antispam_queue_entry_read_state(entry, pool, states);
 	for (i = 0; i < tx->count; i++)
-		load_job_state(tx, i, &states[i], wall, clock);
+		load_job_state(tx, i, &states[i], &now);
 	pool_unref(&pool);
 	i_free(states);
 	if (tx->waiting > 0)
@@ -86,17 +78,18 @@ static void load_state(struct trainer_tx *tx,
 	tx->waiting = tx->count;
 }
 
-struct trainer_tx *trainer_load(const struct antispam_queue_entry *entry,
-				const char **username_r, const char **error_r)
+struct trainer_tx *trainer_load_tx(const struct antispam_queue_entry *entry,
+				   const char **username_r,
+				   const char **error_r)
 {
-	const unsigned int count = entry->end.count;
 	struct antispam_queue_head head;
 	struct trainer_tx *tx;
 	int ret;
 
 	tx = i_malloc(MALLOC_ADD(sizeof(*tx),
-				 MALLOC_MULTIPLY(count, sizeof(tx->jobs[0]))));
-	tx->count = tx->waiting = count;
+				 MALLOC_MULTIPLY(entry->end.count,
+						 sizeof(tx->jobs[0]))));
+	tx->count = tx->waiting = entry->end.count;
 	tx->uid = entry->uid;
 	ret = antispam_queue_entry_read(entry, &head, load_job, tx, error_r);
 	if (ret == 0 && strlen(head.username) > USERNAME_MAX) {
@@ -104,7 +97,7 @@ struct trainer_tx *trainer_load(const struct antispam_queue_entry *entry,
 		ret = -1;
 	}
 	if (ret < 0) {
-		trainer_load_free(&tx);
+		i_free(tx);
 		return NULL;
 	}
 	tx->name = i_strdup(entry->name);
@@ -112,13 +105,4 @@ struct trainer_tx *trainer_load(const struct antispam_queue_entry *entry,
 	load_state(tx, entry);
 	*username_r = head.username;
 	return tx;
-}
-
-void trainer_load_free(struct trainer_tx **_tx)
-{
-	struct trainer_tx *tx = *_tx;
-
-	*_tx = NULL;
-	i_free(tx->name);
-	i_free(tx);
 }

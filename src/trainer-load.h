@@ -5,14 +5,12 @@
 
 struct antispam_queue_entry;
 
-/* Read what must be known of a transaction to plan. Returns it, to be freed
-   with trainer_load_free(), and *username_r (data stack); NULL and *error_r
-   (data stack) if it is none, and will never be. */
-struct trainer_tx *trainer_load(const struct antispam_queue_entry *entry,
-				const char **username_r, const char **error_r);
-void trainer_load_free(struct trainer_tx **tx);
-
-/* Microseconds since the machine was booted. */
-int64_t trainer_clock(void);
+/* Load what must be known of a transaction to plan: its jobs, and what became of
+   them so far. *username_r (data stack) is whose it says to be. Returns it, for
+   i_free() like its name, or NULL and *error_r (data stack) if nothing can be
+   learned from it. */
+struct trainer_tx *trainer_load_tx(const struct antispam_queue_entry *entry,
+				   const char **username_r,
+				   const char **error_r);
 
 #endif

@@ -8,7 +8,6 @@
 #include "array.h"
 #include "ioloop.h"
 #include "lib-event.h"
-#include "trainer-load.h"
 #include "trainer-plan.h"
 #include "trainer-queue.h"
 #include "trainer-run.h"
@@ -73,7 +72,7 @@ static void manager_run_ended(struct trainer_run *run, void *context)
 	array_delete(&manager->runs, i, 1);
 
 	user->running = FALSE;
-	user->last_run = trainer_clock();
+	user->last_run = trainer_queue_clock();
 	user->due = user->last_run;
 	if (trainer_run_was_busy(run))
 		user->due += MANAGER_BUSY_USECS;
@@ -173,7 +172,7 @@ static void manager_set_timer(struct trainer_manager *manager, int64_t now)
 
 static void manager_start(struct trainer_manager *manager)
 {
-	const int64_t now = trainer_clock();
+	const int64_t now = trainer_queue_clock();
 	struct trainer_user *user;
 
 	timeout_remove(&manager->to_start);

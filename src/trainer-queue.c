@@ -68,6 +68,14 @@ struct trainer_queue {
 	bool left_out_logged;
 };
 
+int64_t trainer_queue_clock(void)
+{
+	struct antispam_queue_head now;
+
+	antispam_queue_now(&now);
+	return now.boot_usecs;
+}
+
 struct trainer_queue *trainer_queue_init(struct event *event, const char *dir,
 					 int64_t delay_usecs)
 {
@@ -176,7 +184,8 @@ static void tx_free(struct trainer_queue *queue, struct trainer_tx *tx)
 	hash_table_remove(queue->txs, name);
 	owner_set_jobs(queue, tx->uid, owner_jobs(queue, tx->uid) - tx->count);
 	queue->jobs -= tx->count;
-	trainer_load_free(&tx);
+	i_free(tx->name);
+	i_free(tx);
 }
 
 void trainer_queue_clean(struct trainer_queue *queue, struct trainer_user *user)
@@ -377,7 +386,7 @@ queue_load(struct trainer_queue *queue,
 
 	if (!queue_has_room(queue, entry))
 		return;
-	tx = trainer_load(entry, &username, &error);
+	tx = trainer_load_tx(entry, &username, &error);
 	if (tx == NULL)
 		queue_set_aside(queue, entry->name, error);
 	else
@@ -399,7 +408,7 @@ static bool has_job_file(const struct trainer_queue *queue, const char *name)
 static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
 				  const char *why)
 {
-	const int64_t now = trainer_clock();
+	const int64_t now = trainer_queue_clock();
 	struct queue_unfinished *unfinished;
 
 	unfinished = hash_table_lookup(queue->unfinished, name);
@@ -471,7 +480,7 @@ bool trainer_queue_look(struct trainer_queue *queue, const char *name)
 	} T_END;
 	tx = hash_table_lookup(queue->txs, name);
 	return tx != NULL && queue->delay_usecs > 0 &&
-		tx->born + queue->delay_usecs <= trainer_clock();
+		tx->born + queue->delay_usecs <= trainer_queue_clock();
 }
 
 static bool scan_begin(struct trainer_queue *queue)

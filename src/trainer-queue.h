@@ -60,4 +60,7 @@ void trainer_queue_set_aside(struct trainer_queue *queue,
 /* Nothing is there: no transaction, hidden or not. */
 bool trainer_queue_is_empty(const struct trainer_queue *queue);
 
+/* Microseconds since the machine was booted. */
+int64_t trainer_queue_clock(void);
+
 #endif

@@ -10,10 +10,10 @@
 #include "antispam-job.h"
 #include "antispam-report.h"
 #include "trainer-child.h"
-#include "trainer-load.h"
 #include "trainer-report.h"
 #include "trainer-run.h"
 
+#include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 
@@ -115,7 +115,7 @@ static void run_later(struct trainer_run *run, struct run_step *step,
 		wait_msecs = trainer_plan_backoff_msecs(
 			job->attempts, run->set.lifetime_msecs);
 	}
-	job->next_try = trainer_clock() + (int64_t)wait_msecs * 1000;
+	job->next_try = trainer_queue_clock() + (int64_t)wait_msecs * 1000;
 	run_note_reason(run, step, result, wait_msecs);
 	antispam_report_finished(&run->report, job->spam, ANTISPAM_LATER,
 				 result->duration_msecs);
@@ -179,7 +179,7 @@ static void run_result(struct trainer_run *run, struct run_step *step,
 		run_later(run, step, result);
 		break;
 	case TRAINER_UNTRIED:
-		job->next_try = trainer_clock() +
+		job->next_try = trainer_queue_clock() +
 			(int64_t)result->wait_msecs * 1000;
 		break;
 	case TRAINER_FAILED:
@@ -297,7 +297,7 @@ run_log_reason(const struct trainer_run *run, const struct run_reason *reason)
    the user, it can't say so in the queue. */
 static void run_give_up(struct trainer_run *run)
 {
-	const int64_t born = trainer_clock() -
+	const int64_t born = trainer_queue_clock() -
 		(int64_t)run->set.lifetime_msecs * 1000;
 	const struct trainer_job *job;
 	const struct run_step *step;
@@ -341,6 +341,9 @@ static void run_end(struct trainer_run *run)
 	int status;
 	pid_t ret;
 
+	/* one that writes what is no report would never end */
+	if (!run->input->eof)
+		(void)kill(run->pid, SIGKILL);
 	do {
 		ret = waitpid(run->pid, &status, 0);
 	} while (ret < 0 && errno == EINTR);
