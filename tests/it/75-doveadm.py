@@ -212,6 +212,43 @@ def plugin_is_not_loaded():
                 'within protocol imap'))
 
 
+@test
+def of_protocol_imap():
+    """What is set for IMAP alone is what counts, whatever doveadm has."""
+    inner = '\n'.join(f'{name} = {value}' for name, value in {
+        **PIPE, 'antispam_pipe_program': '/bin/true',
+        'antispam_pipe_tmpdir': '/tmp'}.items()) + '\n'
+    outer = 'antispam_backend = none\n'
+    if admin.release() < (2, 4):
+        inner, outer = (f'plugin {{\n{text}}}\n' for text in (inner, outer))
+    load = admin.LOAD[admin.release()]
+    with admin.Admin(outer + load[:load.rindex('}')] + inner + '}\n') as d:
+        with d.imap('u'):
+            pass
+        row('protocol imap has settings of its own', imap_counts, d)
+
+
+def imap_counts(d):
+    equal(of(status(d), 'training')[0][1], 'healthy', 'state')
+    found, = rows(d, 'test', '-u', 'u', '--spam', message_file(d))
+    equal((found['result'], found['backend']), ('learned', 'pipe'), 'test')
+
+
+@test
+def plugin_in_doveadm():
+    """The plugin is in the same process: neither takes the other's functions
+    for its own."""
+    with Dovecot(settings=SLOW, everywhere=True) as d:
+        with d.imap('u'):
+            pass
+        make_queue(d)
+        row('mail_plugins of all protocols: status', nothing_wrong, d,
+            'queued')
+        row('mail_plugins of all protocols: test', taught, d, SPAM)
+        row('mail_plugins of all protocols: queue list',
+            lambda: equal(queue_list(d), {}, 'list'))
+
+
 # Status of a queue
 
 @test
