@@ -32,6 +32,8 @@
 #define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
+/* No line of a job has fewer bytes. */
+#define JOB_LINE_MIN 20
 /* Bytes; a userdb lookup has room for 1024. */
 #define USERNAME_MAX 900
 /* Errors of one scan that are logged. */
@@ -456,6 +458,12 @@ queue_load(struct trainer_queue *queue,
 	const char *error;
 	int ret;
 
+	/* before there is room made for them */
+	if (entry->end.count > entry->lines_size / JOB_LINE_MIN) {
+		queue_set_aside(queue, entry->name,
+				"its end names more jobs than it has");
+		return;
+	}
 	if (!queue_has_room(queue, entry))
 		return;
 	tx = i_malloc(MALLOC_ADD(sizeof(*tx),
