@@ -15,6 +15,7 @@
 #include "antispam-queue-dir.h"
 #include "antispam-queue-entry.h"
 #include "trainer-load.h"
+#include "trainer-unfinished.h"
 #include "trainer-queue.h"
 
 #include <dirent.h>
@@ -32,19 +33,13 @@
 #define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
+/* No line of a job has fewer bytes; more jobs than that get no memory. */
+#define JOB_LINE_MIN 20
 /* Errors of one scan that are logged. */
 #define SCAN_MAX_ERRORS 10
 /* Names in log lines, and reasons, are cut here, in bytes. */
 #define NAME_SHOWN 200
 #define WHY_SHOWN 400
-
-/* Seen before it was finished. */
-struct queue_unfinished {
-	char *name;
-	int64_t since;
-	/* It was there in this scan. */
-	bool seen;
-};
 
 struct trainer_queue {
 	struct event *event;
@@ -58,7 +53,7 @@ struct trainer_queue {
 	/* Jobs of a uid, whoever they name; keys are uid_key(). */
 	HASH_TABLE(void *, void *) owners;
 	unsigned int jobs;
-	HASH_TABLE(const char *, struct queue_unfinished *) unfinished;
+	struct trainer_unfinished *unfinished;
 
 	/* NULL = no scan is under way. */
 	DIR *scan;
@@ -90,8 +85,7 @@ struct trainer_queue *trainer_queue_init(struct event *event, const char *dir,
 	hash_table_create(&queue->users_by_key, default_pool, 0, str_hash,
 			  strcmp);
 	hash_table_create_direct(&queue->owners, default_pool, 0);
-	hash_table_create(&queue->unfinished, default_pool, 0, str_hash,
-			  strcmp);
+	queue->unfinished = trainer_unfinished_init();
 	return queue;
 }
 
@@ -217,28 +211,6 @@ trainer_queue_users(const struct trainer_queue *queue)
 	return &queue->users;
 }
 
-/* keep_seen: those that the last scan has seen. */
-static void
-queue_forget_unfinished(struct trainer_queue *queue, bool keep_seen)
-{
-	struct hash_iterate_context *iter;
-	struct queue_unfinished *unfinished;
-	const char *name;
-
-	iter = hash_table_iterate_init(queue->unfinished);
-	while (hash_table_iterate(iter, queue->unfinished, &name,
-				  &unfinished)) {
-		if (unfinished->seen && keep_seen) {
-			unfinished->seen = FALSE;
-			continue;
-		}
-		hash_table_remove(queue->unfinished, name);
-		i_free(unfinished->name);
-		i_free(unfinished);
-	}
-	hash_table_iterate_deinit(&iter);
-}
-
 void trainer_queue_deinit(struct trainer_queue **_queue)
 {
 	struct trainer_queue *queue = *_queue;
@@ -251,13 +223,12 @@ void trainer_queue_deinit(struct trainer_queue **_queue)
 			tx_free(queue, tx);
 		user_free(queue, user);
 	}
-	queue_forget_unfinished(queue, FALSE);
 	if (queue->scan != NULL)
 		(void)closedir(queue->scan);
 	hash_table_destroy(&queue->txs);
 	hash_table_destroy(&queue->users_by_key);
 	hash_table_destroy(&queue->owners);
-	hash_table_destroy(&queue->unfinished);
+	trainer_unfinished_deinit(&queue->unfinished);
 	array_free(&queue->users);
 	i_close_fd(&queue->fd);
 	i_free(queue->dir);
@@ -268,7 +239,7 @@ bool trainer_queue_is_empty(const struct trainer_queue *queue)
 {
 	return hash_table_count(queue->txs) == 0 && queue->hidden == 0 &&
 		queue->last_hidden == 0 &&
-		hash_table_count(queue->unfinished) == 0 &&
+		trainer_unfinished_is_empty(queue->unfinished) &&
 		queue->scan == NULL;
 }
 
@@ -362,10 +333,9 @@ static bool queue_has_room(struct trainer_queue *queue,
 	/* who has put little there does not wait for those who have put very
 	   much */
 	if (mine + count <= USER_FREE_JOBS ||
-	    (mine + count <= USER_MAX_JOBS && room))
-		return TRUE;
-	/* one that is bigger than that can't be divided */
-	if (mine == 0 && (queue->jobs == 0 || room))
+	    (mine + count <= USER_MAX_JOBS && room) ||
+	    /* it is bigger than that, and can't be divided */
+	    (mine == 0 && (queue->jobs == 0 || room)))
 		return TRUE;
 	if (!queue->left_out_logged) {
 		queue->left_out_logged = TRUE;
@@ -384,6 +354,11 @@ queue_load(struct trainer_queue *queue,
 	struct trainer_tx *tx;
 	const char *username, *error;
 
+	if (entry->end.count > entry->lines_size / JOB_LINE_MIN) {
+		queue_set_aside(queue, entry->name,
+				"its end names more jobs than it has");
+		return;
+	}
 	if (!queue_has_room(queue, entry))
 		return;
 	tx = trainer_load_tx(entry, &username, &error);
@@ -396,10 +371,8 @@ queue_load(struct trainer_queue *queue,
 /* One that is visible has had it. */
 static bool has_job_file(const struct trainer_queue *queue, const char *name)
 {
-	const char *path =
-		t_strconcat(name, "/" ANTISPAM_QUEUE_JOBS_FILE, NULL);
-
-	return faccessat(queue->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	name = t_strconcat(name, "/" ANTISPAM_QUEUE_JOBS_FILE, NULL);
+	return faccessat(queue->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 /* Somebody may still write it, or remove it. If not, remove it after a while:
@@ -408,19 +381,8 @@ static bool has_job_file(const struct trainer_queue *queue, const char *name)
 static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
 				  const char *why)
 {
-	const int64_t now = trainer_queue_clock();
-	struct queue_unfinished *unfinished;
-
-	unfinished = hash_table_lookup(queue->unfinished, name);
-	if (unfinished == NULL) {
-		unfinished = i_new(struct queue_unfinished, 1);
-		unfinished->name = i_strdup(name);
-		unfinished->since = now;
-		name = unfinished->name;
-		hash_table_insert(queue->unfinished, name, unfinished);
-	}
-	unfinished->seen = TRUE;
-	if (now - unfinished->since < UNFINISHED_USECS)
+	if (trainer_unfinished_see(queue->unfinished, name,
+				   trainer_queue_clock()) < UNFINISHED_USECS)
 		return;
 	if (antispam_queue_name_is_visible(name) && has_job_file(queue, name))
 		queue_set_aside(queue, name, why);
@@ -517,7 +479,7 @@ static void scan_end(struct trainer_queue *queue)
 		e_error(queue->event, "%s: %u more like that", queue->dir,
 			queue->scan_errors - SCAN_MAX_ERRORS);
 	}
-	queue_forget_unfinished(queue, TRUE);
+	trainer_unfinished_seen_all(queue->unfinished);
 }
 
 bool trainer_queue_scan(struct trainer_queue *queue)

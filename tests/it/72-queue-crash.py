@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file
-"""Rounds of random moves while processes are killed at random: nothing that was
-moved is lost, and nothing is learned that was not moved.
+"""Rounds of random moves while processes are killed at random: nothing that
+was moved is lost, and nothing is learned that was not moved.
 
 ROUNDS=500 SEED=1 tests/it/72-queue-crash.py [rounds]
 

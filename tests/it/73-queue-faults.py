@@ -32,6 +32,9 @@ def message(user, number=0, size=0):
     return mail(f'{user} {number}', body + 'line\r\n' * (size // 6))
 
 
+POISON = [message('poison', number) for number in range(50)]
+
+
 def spam(*messages):
     """What is wanted of the filter."""
     return [(SPAM, stored(text)) for text in messages]
@@ -232,6 +235,7 @@ def filters():
             'antispam_queue_lifetime': '5s'}) as d:
         for user in users:
             own_program(d, user)
+        fail_for_long(d)
         row('down until the end of the lifetime: tried more and more seldom, '
             'then kept', down, d)
         row('what was kept is learned, once somebody wants it', kept, d)
@@ -240,12 +244,27 @@ def filters():
         row('the user can\'t be looked up for a while', lookup, d)
 
 
-def down(d):
+def fail_for_long(d):
+    """What two rows wait for."""
     own_program(d, 'down', script='echo no database; exit 1')
     move(d, 'down', message('down', 1), message('down', 2))
-    jobs.wait_empty(d)
-    name, = jobs.failed(d)
-    tx = jobs.read(f'{jobs.queue(d)}/{name}')
+    own_program(d, 'poison', script="""
+tmp=$(mktemp) && cat >"$tmp" && exec <"$tmp" && rm "$tmp"
+! grep -q "poison 25$" || { echo poisoned; exit 1; }
+exec </proc/self/fd/0""")
+    move(d, 'poison', *POISON)
+    d.others = jobs.taught(d)
+
+
+def failed(d, user):
+    """The one transaction of the user that was put aside."""
+    found = [jobs.read(f'{jobs.queue(d)}/{name}') for name in jobs.failed(d)]
+    tx, = [tx for tx in found if tx.user == user]
+    return tx
+
+
+def down(d):
+    tx = failed(d, 'down')
     equal([line[2] for line in tx.state()], ['failed'] * len(tx.state()))
     equal('no database' in tx.state()[0][5], True, tx.state())
     equal(sorted((SPAM, tx.message(job)) for job in tx.jobs),
@@ -254,37 +273,29 @@ def down(d):
     if not 8 < starts(d, 'down') < 50:
         raise AssertionError(f'{starts(d, "down")} starts')
     d.expect_log(FAILED_TRY.format('down'))
-    given_up = d.log('it is given up, and kept in')
+    given_up = d.log('user down: .*it is given up, and kept in')
     equal(len(given_up), 1, 'log lines')
 
 
 def kept(d):
     """By a rename, and without what has become of it."""
-    name, = jobs.failed(d)
+    path = failed(d, 'down').path
     own_program(d, 'down')
-    os.unlink(f'{jobs.queue(d)}/{name}/state')
-    os.rename(f'{jobs.queue(d)}/{name}',
-              f'{jobs.queue(d)}/job.{name.split(".", 1)[1]}')
+    os.unlink(f'{path}/state')
+    os.rename(path, path.replace('/failed.', '/job.'))
     jobs.scan(d)
     jobs.assert_taught(d, spam(message('down', 1), message('down', 2)))
 
 
 def poison(d):
-    own_program(d, 'poison', script="""
-tmp=$(mktemp) && cat >"$tmp" && exec <"$tmp" && rm "$tmp"
-! grep -q "poison 25$" || { echo poisoned; exit 1; }
-exec </proc/self/fd/0""")
-    messages = [message('poison', i) for i in range(50)]
-    move(d, 'poison', *messages)
-    jobs.assert_taught(d, spam(*messages[:25], *messages[26:]))
-    name, = jobs.failed(d)
-    tx = jobs.read(f'{jobs.queue(d)}/{name}')
+    jobs.assert_same(d.others, Counter(spam(*POISON[:25], *POISON[26:])))
+    tx = failed(d, 'poison')
     bad = [number for line in tx.state() if line[2] == 'failed'
            for number in range(int(line[0]), int(line[1]) + 1)]
     equal([(SPAM, tx.message(tx.jobs[number])) for number in bad],
-          spam(messages[25]), 'failed')
+          spam(POISON[25]), 'failed')
     d.expect_log(FAILED_TRY.format('poison') + 'exited with status 1: poison')
-    shutil.rmtree(f'{jobs.queue(d)}/{name}')
+    shutil.rmtree(tx.path)
 
 
 def hangs(d):
@@ -466,7 +477,8 @@ def at_once(d, most, meanwhile, count=50):
     print(f'# {peak.value} children at once')
     if peak.value > most:
         raise AssertionError(f'{peak.value} children')
-    d.expect_log(RELOADED)
+    # Dovecot makes its sockets anew.
+    d.expect_log(RELOADED + '|waits until antispam-trainer runs')
 
 
 main()
