@@ -131,16 +131,42 @@ collect_signature(const struct antispam_user *auser,
 	i_unreached();
 }
 
-/* What only a lesson in the queue needs: who the message is, and, unless input
-   is NULL, where it lies. place is the caller's. */
-static void collect_for_queue(struct antispam_job *job, struct mail *mail,
-			      struct istream *input,
-			      struct antispam_place *place)
+/* Add the message by its file alone; as antispam_dispatch_link(). */
+static int
+collect_link(struct antispam_dispatch *dispatch, const struct antispam_job *src,
+	     struct mail *mail)
 {
-	if (!job->change.append)
-		job->guid = antispam_place_guid(mail);
-	if (input != NULL && antispam_place_find(mail, input, place))
-		job->place = place;
+	struct antispam_job job = *src;
+	struct antispam_place place;
+
+	if (!antispam_dispatch_can_link(dispatch) ||
+	    !antispam_place_find_path(mail, &place))
+		return -1;
+	job.place = &place;
+	return antispam_dispatch_link(dispatch, &job);
+}
+
+/* Open the message, and add it. */
+static int
+collect_message(struct antispam_dispatch *dispatch,
+		const struct antispam_job *src, struct mail *mail)
+{
+	struct antispam_job job = *src;
+	struct antispam_place place;
+	struct istream *input;
+	int ret;
+
+	if (!job.change.append) {
+		ret = collect_link(dispatch, src, mail);
+		if (ret >= 0)
+			return ret;
+	}
+	if (mail_get_stream_because(mail, NULL, NULL, "antispam", &input) < 0)
+		return collect_unreadable(dispatch, src, mail);
+	if (antispam_dispatch_is_queued(dispatch) &&
+	    antispam_place_find(mail, input, &place))
+		job.place = &place;
+	return antispam_dispatch_add(dispatch, &job, input, FALSE);
 }
 
 int antispam_collect(const struct antispam_user *auser,
@@ -151,8 +177,6 @@ int antispam_collect(const struct antispam_user *auser,
 {
 	const enum antispam_need needs = auser->teacher.backend->needs;
 	struct antispam_job job = *src;
-	struct antispam_place place;
-	struct istream *input = NULL;
 	int ret;
 
 	*refusal_r = &antispam_refusal_failed;
@@ -162,12 +186,9 @@ int antispam_collect(const struct antispam_user *auser,
 		if (ret <= 0)
 			return ret;
 	}
-	if ((needs & ANTISPAM_NEED_MESSAGE) != 0 && !captured) {
-		if (mail_get_stream_because(mail, NULL, NULL, "antispam",
-					    &input) < 0)
-			return collect_unreadable(dispatch, &job, mail);
-	}
-	if (antispam_teacher_is_queued(&auser->teacher))
-		collect_for_queue(&job, mail, input, &place);
-	return antispam_dispatch_add(dispatch, &job, input, captured);
+	if (antispam_teacher_is_queued(&auser->teacher) && !job.change.append)
+		job.guid = antispam_place_guid(mail);
+	if ((needs & ANTISPAM_NEED_MESSAGE) != 0 && !captured)
+		return collect_message(dispatch, &job, mail);
+	return antispam_dispatch_add(dispatch, &job, NULL, captured);
 }

@@ -259,6 +259,27 @@ static void dispatch_unreadable(struct antispam_dispatch *dispatch,
 				 ANTISPAM_BROKEN, 0);
 }
 
+bool antispam_dispatch_is_queued(const struct antispam_dispatch *dispatch)
+{
+	return dispatch->enqueue != NULL;
+}
+
+bool antispam_dispatch_can_link(const struct antispam_dispatch *dispatch)
+{
+	return dispatch->enqueue != NULL &&
+		antispam_enqueue_can_link(dispatch->enqueue);
+}
+
+int antispam_dispatch_link(struct antispam_dispatch *dispatch,
+			   const struct antispam_job *job)
+{
+	int ret = antispam_enqueue_link(dispatch->enqueue, job);
+
+	if (ret == 0)
+		dispatch_too_big(dispatch, job);
+	return ret;
+}
+
 static int
 dispatch_enqueue(struct antispam_dispatch *dispatch,
 		 const struct antispam_job *job, struct istream *input,

@@ -30,6 +30,14 @@ int antispam_dispatch_add(struct antispam_dispatch *dispatch,
 void antispam_dispatch_decline(struct antispam_dispatch *dispatch,
 			       const struct antispam_job *job, bool warn,
 			       const char *why);
+/* Put a lesson into the queue without reading its message, which is at
+   job->place. Returns as antispam_dispatch_add(), but -1 if it must be added so;
+   antispam_dispatch_can_link() tells whether to look for a place that has to be
+   linked. */
+bool antispam_dispatch_is_queued(const struct antispam_dispatch *dispatch);
+bool antispam_dispatch_can_link(const struct antispam_dispatch *dispatch);
+int antispam_dispatch_link(struct antispam_dispatch *dispatch,
+			   const struct antispam_job *job);
 /* The transaction is refused for a reason that lies in the message: logged. */
 void antispam_dispatch_refuse(struct antispam_dispatch *dispatch,
 			      const struct antispam_job *job, const char *why);

@@ -150,7 +150,16 @@ enqueue_store(struct antispam_enqueue *enqueue, struct antispam_job *job,
 	      struct istream *input, bool captured, const char **error_r)
 {
 	struct antispam_store *store = antispam_queue_store(enqueue->queue);
+	const struct antispam_place *place = job->place;
+	int ret;
 
+	if (place != NULL && place->fd != -1) {
+		ret = antispam_store_add_fd(store, place->fd, place->offset,
+					    place->size, &job->offset,
+					    &job->size, error_r);
+		if (ret != 0)
+			return ret;
+	}
 	if (captured) {
 		return antispam_store_finish(store, &job->offset, &job->size,
 					     error_r);
@@ -160,22 +169,32 @@ enqueue_store(struct antispam_enqueue *enqueue, struct antispam_job *job,
 				  &job->offset, &job->size, error_r);
 }
 
+static int
+enqueue_try_link(struct antispam_enqueue *enqueue,
+		 const struct antispam_job *job)
+{
+	const uoff_t max_size = enqueue->teacher->set->max_size;
+
+	if (max_size > 0 && job->place->size > max_size)
+		return 0;
+	return antispam_queue_link(enqueue->queue, job) ? 1 : -1;
+}
+
 /* Returns 1, 0 if it is too big, -1 and *error_r. */
 static int
 enqueue_try_add(struct antispam_enqueue *enqueue,
 		const struct antispam_job *src, struct istream *input,
 		bool captured, const char **error_r)
 {
-	const uoff_t max_size = enqueue->teacher->set->max_size;
 	struct antispam_job job = *src;
-	const bool has_message =
-		captured || input != NULL || job.place != NULL;
+	const bool has_message = captured || input != NULL;
 	int ret;
 
-	if (job.place != NULL && max_size > 0 && job.place->size > max_size)
-		return 0;
-	if (job.place != NULL && antispam_queue_link(enqueue->queue, &job))
-		return 1;
+	if (job.place != NULL) {
+		ret = enqueue_try_link(enqueue, &job);
+		if (ret >= 0)
+			return ret;
+	}
 	if (has_message) {
 		ret = enqueue_store(enqueue, &job, input, captured, error_r);
 		if (ret <= 0)
@@ -183,6 +202,24 @@ enqueue_try_add(struct antispam_enqueue *enqueue,
 	}
 	antispam_queue_add(enqueue->queue, &job, has_message);
 	return 1;
+}
+
+bool antispam_enqueue_can_link(const struct antispam_enqueue *enqueue)
+{
+	return enqueue->queue == NULL ||
+		antispam_queue_link_error(enqueue->queue) == NULL;
+}
+
+int antispam_enqueue_link(struct antispam_enqueue *enqueue,
+			  const struct antispam_job *job)
+{
+	int ret = -1;
+
+	if (enqueue_open(enqueue))
+		ret = enqueue_try_link(enqueue, job);
+	if (ret > 0)
+		enqueue_added(enqueue, job);
+	return ret;
 }
 
 int antispam_enqueue_add(struct antispam_enqueue *enqueue,

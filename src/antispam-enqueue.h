@@ -24,6 +24,12 @@ void antispam_enqueue_capture(struct antispam_enqueue *enqueue,
 			      const void *data, size_t size);
 void antispam_enqueue_capture_cancel(struct antispam_enqueue *enqueue);
 
+/* Add a job whose message is at job->place, without reading it. Returns 1; 0 if
+   the message is too big; -1 if it must be added with its message. */
+int antispam_enqueue_link(struct antispam_enqueue *enqueue,
+			  const struct antispam_job *job);
+/* It makes sense to look for a place. */
+bool antispam_enqueue_can_link(const struct antispam_enqueue *enqueue);
 /* Returns 1; 0 if the message is too big; -1 if it is lost, which is noted for
    the end, or can't be read, which *error_r (data stack) tells; NULL if it is
    lost. */

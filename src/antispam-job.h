@@ -7,8 +7,9 @@ struct antispam_store;
 
 /* Where a message lies, as it is, in a file of the mail storage. */
 struct antispam_place {
-	/* Open for reading; the storage's. */
+	/* Open for reading, the storage's; -1 = there is a path. */
 	int fd;
+	const char *path;
 	/* Of that file: which one it is, and how big. */
 	dev_t dev;
 	ino_t ino;

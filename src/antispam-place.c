@@ -9,6 +9,7 @@
 #include "lib.h"
 #include "istream.h"
 #include "mail-storage-private.h"
+#include "maildir-storage.h"
 #include "antispam-job.h"
 #include "antispam-place.h"
 
@@ -32,15 +33,76 @@ static bool is_filtered(struct mail *mail)
 		pmail->v.istream_opened != storage->istream_opened;
 }
 
+/* mdbox has it in its index, and would read its file otherwise. Returns NULL
+   if it is not there. */
+static const uint8_t *index_guid(struct mail *mail)
+{
+	uint32_t ext_id;
+	const void *data;
+
+	if (strcmp(mail->box->storage->name, "mdbox") != 0 ||
+	    !mail_index_ext_lookup(mail->box->index, "guid", &ext_id))
+		return NULL;
+	mail_index_lookup_ext(mail->transaction->view, mail->seq, ext_id, &data,
+			      NULL);
+	return data == NULL || guid_128_is_empty(data) ? NULL : data;
+}
+
 const char *antispam_place_guid(struct mail *mail)
 {
+	const uint8_t *found;
 	const char *guid;
+	guid_128_t hash;
 
-	if (!antispam_place_keeps_files(mail->box->storage) ||
-	    mail_get_special(mail, MAIL_FETCH_GUID, &guid) < 0 ||
-	    *guid == '\0')
+	if (!antispam_place_keeps_files(mail->box->storage))
 		return NULL;
-	return guid;
+	found = index_guid(mail);
+	if (found != NULL)
+		return guid_128_to_string(found);
+	if (mail_get_special(mail, MAIL_FETCH_GUID, &guid) < 0 || *guid == '\0')
+		return NULL;
+	/* as the index would have it: the storages' names for one message are
+	   the same then */
+	mail_generate_guid_128_hash(guid, hash);
+	return guid_128_to_string(hash);
+}
+
+static bool
+place_init(struct antispam_place *place, const struct stat *st)
+{
+	if (!S_ISREG(st->st_mode) || st->st_uid != geteuid())
+		return FALSE;
+	place->dev = st->st_dev;
+	place->ino = st->st_ino;
+	place->file_size = st->st_size;
+	return TRUE;
+}
+
+/* Returns as maildir_file_do_func. */
+static int
+maildir_find(struct maildir_mailbox *mbox ATTR_UNUSED, const char *path,
+	     struct antispam_place *place)
+{
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (!place_init(place, &st))
+		return -1;
+	place->fd = -1;
+	place->path = t_strdup(path);
+	place->offset = 0;
+	place->size = place->file_size;
+	return 1;
+}
+
+bool antispam_place_find_path(struct mail *mail,
+			      struct antispam_place *place_r)
+{
+	return strcmp(mail->box->storage->name, "maildir") == 0 &&
+		!is_filtered(mail) &&
+		maildir_file_do(MAILDIR_MAILBOX(mail->box), mail->uid,
+				maildir_find, place_r) > 0;
 }
 
 bool antispam_place_find(struct mail *mail, struct istream *input,
@@ -53,12 +115,10 @@ bool antispam_place_find(struct mail *mail, struct istream *input,
 		return FALSE;
 	place_r->fd = i_stream_get_fd(input);
 	if (place_r->fd == -1 || fstat(place_r->fd, &st) < 0 ||
-	    !S_ISREG(st.st_mode) || st.st_uid != geteuid() ||
+	    !place_init(place_r, &st) ||
 	    i_stream_get_size(input, TRUE, &place_r->size) <= 0)
 		return FALSE;
-	place_r->dev = st.st_dev;
-	place_r->ino = st.st_ino;
-	place_r->file_size = st.st_size;
+	place_r->path = NULL;
 	place_r->offset = i_stream_get_absolute_offset(input);
 	return place_r->offset + place_r->size <= place_r->file_size;
 }

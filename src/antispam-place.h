@@ -10,9 +10,14 @@ struct antispam_place;
 bool antispam_place_keeps_files(const struct mail_storage *storage);
 
 /* Find the file of the mail storage that holds the message as it is, and will
-   hold it for as long as it exists. input is the mail's stream; nothing is read
-   of it. place_r->fd is the stream's. Returns FALSE if there is no such file:
-   the message must be read. */
+   hold it for as long as it exists. Returns FALSE if there is no such file: the
+   message must be read.
+
+   The one opens nothing, and knows the file by its path, which is on the data
+   stack. The other has the mail's stream, input, of which nothing is read:
+   place_r->fd is the stream's. */
+bool antispam_place_find_path(struct mail *mail,
+			      struct antispam_place *place_r);
 bool antispam_place_find(struct mail *mail, struct istream *input,
 			 struct antispam_place *place_r);
 

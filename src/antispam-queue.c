@@ -295,14 +295,18 @@ link_remember(struct antispam_queue *queue, const struct antispam_place *place)
 	}
 }
 
-/* Link the open file. The storage's path of it may lead elsewhere by now. */
 static bool
 link_make(struct antispam_queue *queue, const struct antispam_place *place)
 {
-	const char *from = t_strdup_printf("/proc/self/fd/%d", place->fd);
+	const char *from = place->path, *to = link_name(queue->links);
+	int flags = 0;
 
-	if (linkat(AT_FDCWD, from, queue->dir_fd, link_name(queue->links),
-		   AT_SYMLINK_FOLLOW) == 0)
+	if (place->fd != -1) {
+		/* the path of an open file may lead elsewhere by now */
+		from = t_strdup_printf("/proc/self/fd/%d", place->fd);
+		flags = AT_SYMLINK_FOLLOW;
+	}
+	if (linkat(AT_FDCWD, from, queue->dir_fd, to, flags) == 0)
 		return TRUE;
 	/* the file has too many links, or is gone: another one may do */
 	if (errno != EMLINK && errno != ENOENT)

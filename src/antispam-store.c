@@ -23,6 +23,8 @@
 /* A From_ line does not count against a limit of size: so many bytes beyond it
    nothing more is worth keeping. */
 #define STORE_FROM_LINE_MAX 1024
+/* How a From_ line begins. */
+#define STORE_FROM "From "
 
 struct antispam_store {
 	/* The one is NULL, the other says where the file is to be made, or
@@ -38,6 +40,8 @@ struct antispam_store {
 	/* The message that was begun: where it starts, how much of it there
 	   is, kept or not, and why it can't be kept. */
 	uoff_t begun, begun_size, max_size;
+	/* Its first bytes. */
+	char begun_head[sizeof(STORE_FROM) - 1];
 	char *begun_error;
 	/* Not all of it was kept, since it is far too big. */
 	bool begun_cut;
@@ -152,6 +156,16 @@ void antispam_store_truncate(struct antispam_store *store, uoff_t size)
 	store->file_size = size;
 }
 
+/* Returns how many bytes can be added to the buffer, 0 and *error_r if the file
+   can't be written. */
+static size_t store_room(struct antispam_store *store, const char **error_r)
+{
+	if (store->buf->used == ANTISPAM_STORE_MEMORY_MAX &&
+	    antispam_store_flush(store, error_r) < 0)
+		return 0;
+	return ANTISPAM_STORE_MEMORY_MAX - store->buf->used;
+}
+
 static int
 store_write(struct antispam_store *store, const unsigned char *data,
 	    size_t size, const char **error_r)
@@ -159,10 +173,9 @@ store_write(struct antispam_store *store, const unsigned char *data,
 	size_t room;
 
 	while (size > 0) {
-		if (store->buf->used == ANTISPAM_STORE_MEMORY_MAX &&
-		    antispam_store_flush(store, error_r) < 0)
+		room = I_MIN(size, store_room(store, error_r));
+		if (room == 0)
 			return -1;
-		room = I_MIN(size, ANTISPAM_STORE_MEMORY_MAX - store->buf->used);
 		buffer_append(store->buf, data, room);
 		data += room;
 		size -= room;
@@ -190,30 +203,18 @@ store_peek(const struct antispam_store *store, uoff_t offset, void *data,
 	return size;
 }
 
-/* Does the store hold these bytes at offset? */
-static bool
-store_begins(const struct antispam_store *store, uoff_t offset,
-	     const char *text)
+/* Where the message that was begun begins, without a first line that begins
+   with "From ": that is mbox's own, and no filter should see it. */
+static uoff_t skip_from_line(const struct antispam_store *store)
 {
-	char c;
-
-	for (; *text != '\0'; text++, offset++) {
-		if (store_peek(store, offset, &c, 1) == 0 || c != *text)
-			return FALSE;
-	}
-	return TRUE;
-}
-
-/* Where the message at offset begins, without a first line that begins with
-   "From ": that is mbox's own, and no filter should see it. */
-static uoff_t
-skip_from_line(const struct antispam_store *store, uoff_t offset)
-{
+	uoff_t offset = store->begun;
 	char data[256];
 	const char *lf;
 	size_t size;
 
-	if (!store_begins(store, offset, "From "))
+	if (store->begun_size < sizeof(store->begun_head) ||
+	    memcmp(store->begun_head, STORE_FROM,
+		   sizeof(store->begun_head)) != 0)
 		return offset;
 	while ((size = store_peek(store, offset, data, sizeof(data))) > 0) {
 		lf = memchr(data, '\n', size);
@@ -233,21 +234,51 @@ void antispam_store_begin(struct antispam_store *store, uoff_t max_size)
 	store->max_size = max_size;
 }
 
+/* Note that the message goes on with these bytes. Returns FALSE if they are not
+   to be kept. */
+static bool
+store_continue(struct antispam_store *store, const void *data, size_t size)
+{
+	size_t have = I_MIN(store->begun_size, sizeof(store->begun_head));
+
+	memcpy(store->begun_head + have, data,
+	       I_MIN(size, sizeof(store->begun_head) - have));
+	store->begun_size += size;
+	if (store->max_size > 0 &&
+	    store->begun_size > store->max_size + STORE_FROM_LINE_MAX)
+		store->begun_cut = TRUE;
+	return store->begun_error == NULL && !store->begun_cut;
+}
+
 void antispam_store_append(struct antispam_store *store, const void *data,
 			   size_t size)
 {
 	const char *error;
 
-	store->begun_size += size;
-	if (store->max_size > 0 &&
-	    store->begun_size > store->max_size + STORE_FROM_LINE_MAX)
-		store->begun_cut = TRUE;
-	if (store->begun_error != NULL || store->begun_cut)
+	if (!store_continue(store, data, size))
 		return;
 	T_BEGIN {
 		if (store_write(store, data, size, &error) < 0)
 			store->begun_error = i_strdup(error);
 	} T_END;
+}
+
+/* The same for what can be read from fd. Returns the number of bytes. */
+static ssize_t
+store_append_fd(struct antispam_store *store, int fd, uoff_t offset,
+		size_t size)
+{
+	const size_t used = store->buf->used;
+	void *data;
+	ssize_t ret;
+
+	data = buffer_append_space_unsafe(store->buf, size);
+	ret = pread(fd, data, size, offset);
+	if (ret > 0 && !store_continue(store, data, ret))
+		buffer_set_used_size(store->buf, used);
+	else
+		buffer_set_used_size(store->buf, used + I_MAX(ret, 0));
+	return ret;
 }
 
 void antispam_store_cancel(struct antispam_store *store)
@@ -264,7 +295,7 @@ int antispam_store_finish(struct antispam_store *store, uoff_t *offset_r,
 		antispam_store_cancel(store);
 		return -1;
 	}
-	*offset_r = skip_from_line(store, store->begun);
+	*offset_r = skip_from_line(store);
 	*size_r = store->begun_size - (*offset_r - store->begun);
 	if (store->begun_cut ||
 	    (store->max_size > 0 && *size_r > store->max_size)) {
@@ -292,6 +323,28 @@ int antispam_store_add(struct antispam_store *store, struct istream *input,
 					   i_stream_get_error(input));
 		antispam_store_cancel(store);
 		return -1;
+	}
+	return antispam_store_finish(store, offset_r, size_r, error_r);
+}
+
+int antispam_store_add_fd(struct antispam_store *store, int fd, uoff_t offset,
+			  uoff_t size, uoff_t *offset_r, uoff_t *size_r,
+			  const char **error_r)
+{
+	const uoff_t end = offset + size;
+	ssize_t ret;
+	size_t room;
+
+	antispam_store_begin(store, 0);
+	for (; offset < end; offset += ret) {
+		room = store_room(store, error_r);
+		ret = room == 0 ? -1 :
+				  store_append_fd(store, fd, offset,
+						  I_MIN(room, end - offset));
+		if (ret <= 0) {
+			antispam_store_cancel(store);
+			return room == 0 ? -1 : 0;
+		}
 	}
 	return antispam_store_finish(store, offset_r, size_r, error_r);
 }

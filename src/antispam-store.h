@@ -38,6 +38,13 @@ int antispam_store_add(struct antispam_store *store, struct istream *input,
 		       uoff_t max_size, uoff_t *offset_r, uoff_t *size_r,
 		       const char **error_r);
 
+/* The same for the message that lies in a file. Returns 1; 0 if that can't be
+   read, -1 and *error_r (data stack) if it could not be kept: it is
+   forgotten. */
+int antispam_store_add_fd(struct antispam_store *store, int fd, uoff_t offset,
+			  uoff_t size, uoff_t *offset_r, uoff_t *size_r,
+			  const char **error_r);
+
 /* Bytes in the store. */
 uoff_t antispam_store_size(const struct antispam_store *store);
 /* And of them, those in memory. */

@@ -162,6 +162,8 @@ pid_t trainer_child_start(const struct trainer_child_task *task, int *fd_r,
 		return -1;
 	}
 	if (pid > 0) {
+		/* others must not wait until this one has more to tell */
+		fd_set_nonblock(fds[0], TRUE);
 		i_close_fd(&fds[1]);
 		*fd_r = fds[0];
 		return pid;
