@@ -27,6 +27,9 @@
 
 /* Bytes of lines that are read. */
 #define ENTRY_LINES_MAX (512 * 1024 * 1024)
+/* No line of a job has fewer bytes: whoever reads makes room for no more jobs
+   than there can be. */
+#define ENTRY_JOB_LINE_MIN 20
 /* Bytes of the state file that are read: a line has little more than the words
    of a filter. */
 #define ENTRY_STATE_MAX (16 * 1024 * 1024)
@@ -165,6 +168,10 @@ entry_open_end(struct antispam_queue_entry *entry, uoff_t file_size,
 		return ANTISPAM_QUEUE_INVALID;
 	}
 	entry->lines_size = end_offset - entry->end.offset;
+	if (entry->end.count > entry->lines_size / ENTRY_JOB_LINE_MIN) {
+		*error_r = "its end names more jobs than it has";
+		return ANTISPAM_QUEUE_INVALID;
+	}
 	return ANTISPAM_QUEUE_FOUND;
 }
 

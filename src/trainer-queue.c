@@ -33,8 +33,6 @@
 #define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
-/* No line of a job has fewer bytes; more jobs than that get no memory. */
-#define JOB_LINE_MIN 20
 /* Errors of one scan that are logged. */
 #define SCAN_MAX_ERRORS 10
 /* Names in log lines, and reasons, are cut here, in bytes. */
@@ -354,11 +352,6 @@ queue_load(struct trainer_queue *queue,
 	struct trainer_tx *tx;
 	const char *username, *error;
 
-	if (entry->end.count > entry->lines_size / JOB_LINE_MIN) {
-		queue_set_aside(queue, entry->name,
-				"its end names more jobs than it has");
-		return;
-	}
 	if (!queue_has_room(queue, entry))
 		return;
 	tx = trainer_load_tx(entry, &username, &error);
