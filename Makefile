@@ -264,7 +264,7 @@ help:
 	@echo "make check      all tests; installs what they need"
 	@echo "make lint       how the code looks, and what tools say of it"
 	@echo "make format     clang-format all C files"
-	@echo "make bench      what the plugin costs"
+	@echo "make bench      what the plugin costs (BENCH=queue: a part, tests/bench.sh)"
 	@echo "make fuzz       fuzz each parser for FUZZ_SECS seconds (60)"
 	@echo "make clean      remove $(BUILD)/"
 	@echo "make V=1        show the commands"
