@@ -164,8 +164,9 @@ lint_backends() {
 
 lint_layers() {
 	forbid 'include[[:space:]]+"mail-storage-private\.h"' \
-		'only antispam-hook.c knows how a storage works inside' \
-		$(c_files_but 'src/*' src/antispam-hook.c 'src/compat/*')
+		'only antispam-hook.c and -place.c know how a storage works inside' \
+		$(c_files_but 'src/*' src/antispam-hook.c \
+			src/antispam-place.c 'src/compat/*')
 	# Right of the hook: transition, job, backend, runner.
 	forbid 'include[[:space:]]+"antispam-(hook|user|plugin|dispatch)\.h"' \
 		'this layer is below the hook and the dispatcher: pass it what it needs' \
