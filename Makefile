@@ -139,7 +139,7 @@ endif
 .DEFAULT_GOAL = all
 
 .PHONY: all tools install uninstall clean deps lint format demo check bench \
-	bench-accuracy fuzz help unit-tests fuzzers lint-vars FORCE
+	bench-accuracy bench-daemons fuzz help unit-tests fuzzers lint-vars FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -224,6 +224,12 @@ bench:
 	@$(MAKE) $(jobs) all
 	@sh tests/bench.sh
 
+bench-daemons:
+	@sh tests/deps.sh demo rspamd spamd
+	@$(MAKE) $(jobs) all
+	@ANTISPAM_BUILD="$(abspath $(BUILD))" \
+		python3 -B tests/bench/protocols.py $(FILTER)
+
 bench-accuracy:
 	@sh tests/deps.sh demo crm114 rspamd spamd
 	@$(MAKE) $(jobs) all
@@ -283,7 +289,8 @@ help:
 	@echo "make check      all tests; installs what they need"
 	@echo "make lint       how the code looks, and what tools say of it"
 	@echo "make format     clang-format all C files"
-	@echo "make bench      what the plugin costs"
+	@echo "make bench      what the plugin costs (BENCH=queue: a part, tests/bench.sh)"
+	@echo "make bench-daemons               what spamd and rspamd cost, queued"
 	@echo "make bench-accuracy CORPUS=DIR   does it teach as well as the"
 	@echo "                filter's own tool? (MESSAGES=1000, FILTER=...)"
 	@echo "make fuzz       fuzz each parser for FUZZ_SECS seconds (60)"

@@ -2,6 +2,7 @@
 # What the plugin costs, beside no plugin and its peers: tests/bench/bench.py.
 # As root, after "make"; some minutes.
 #
+# BENCH      parts of it ("inline queue throughput scale")
 # ROUNDS     how often all is measured (10)
 # SIZES      messages that are moved at a time ("1 10 100 1000")
 # BENCH_DIR  where the image of the file system lies (TMPDIR or /var/tmp)
@@ -13,7 +14,8 @@ set -eu
 
 top=$(cd "$(dirname "$0")/.." && pwd)
 : "${ROUNDS:=10}" "${SIZES:=1 10 100 1000}"
-export ROUNDS SIZES
+: "${BENCH:=inline queue throughput scale}"
+export ROUNDS SIZES BENCH
 BUILD=${BUILD:-$top/build}
 case $BUILD in
 /*) ;;
@@ -46,8 +48,8 @@ clean_up() {
 		wait "$python" || :
 	fi
 	if [ -n "$work" ]; then
-		! mountpoint -q "$work/fs" || umount "$work/fs" ||
-			umount -l "$work/fs"
+		! mountpoint -q "$work/fs" || umount -R "$work/fs" ||
+			umount -R -l "$work/fs"
 		rm -rf "$work"
 	fi
 	exit "$status"
@@ -61,14 +63,15 @@ loop_device() {
 			"file system would mean nothing: $(cat "$work/log")"
 }
 
-# A round leaves some 400 MB of spooled messages, which nobody deletes before
-# the end: deleting would slow down what is measured next.
+# A round leaves some 400 MB of spooled messages, and one of a queue the same,
+# which nobody deletes before the end: deleting would slow down what is measured
+# next. What waits in a long queue needs 200000 inodes.
 mount_image() {
-	megabytes=$((700 + 450 * ROUNDS))
+	megabytes=$((4500 + 800 * ROUNDS))
 	fallocate -l "${megabytes}M" "$work/image" 2>"$work/log" ||
 		die "no $megabytes MB for the bench: $(cat "$work/log");" \
 			"set BENCH_DIR, or ROUNDS to less than $ROUNDS"
-	mkfs.ext4 -q -F -m 0 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
+	mkfs.ext4 -q -F -m 0 -i 8192 -E lazy_itable_init=0,lazy_journal_init=0,nodiscard \
 		"$work/image"
 	mkdir "$work/fs"
 	device=$(loop_device "$work/image")

@@ -167,7 +167,7 @@ lint_backends() {
 
 lint_layers() {
 	forbid 'include[[:space:]]+"mail-storage-private\.h"' \
-		'only antispam-hook.c and antispam-place.c know how a storage works inside' \
+		'only antispam-hook.c and -place.c know how a storage works inside' \
 		$(c_files_but 'src/*' src/antispam-hook.c \
 			src/antispam-place.c 'src/compat/*')
 	# Right of the hook: transition, job, backend, runner.

@@ -7,6 +7,7 @@ import random
 import shutil
 import subprocess
 
+import conf
 import harness
 import pkg
 
@@ -37,7 +38,7 @@ SIEVE = {
 }
 SIEVE_SCRIPT = '''\
 require ["vnd.dovecot.pipe", "copy", "imapsieve"];
-pipe :copy "nothing" ["--spam"];
+pipe :copy "{}" [{}];
 '''
 OLD_PACKAGE, SIEVE_PACKAGE = 'dovecot-antispam', 'dovecot-sieve'
 NEVER = {'mail_fsync': 'never'}
@@ -63,6 +64,10 @@ class Pool:
                 file.write(_message(rng, number, size))
             os.chown(f'{directory}/{number}', harness.MAIL_UID,
                      harness.MAIL_UID)
+
+    def read(self, number):
+        with open(f'{self.dir}/{number}', 'rb') as file:
+            return file.read()
 
     def pick(self, count):
         """Numbers of count messages that have the sizes of all."""
@@ -91,11 +96,16 @@ class Contender(harness.Dovecot):
     """A private Dovecot that may have another plugin than ours, or none."""
 
     def __init__(self, key, title, settings=None, extra=None, plugin='ours',
-                 base='none'):
-        plugins = ['sieve'] if plugin == 'sieve' else []
-        super().__init__(settings=settings, extra=extra, boxes=BOXES,
+                 base='none', storage='maildir', plugins=(),
+                 program='nothing', sieve=('nothing', ('--spam',))):
+        plugins = [*plugins, *(['sieve'] if plugin == 'sieve' else [])]
+        super().__init__(storage, settings=settings, extra=extra, boxes=BOXES,
                          plugins=plugins, name=title)
         self.key, self.title, self.plugin = key, title, plugin
+        # What is taught, see measure.Lessons.
+        self.program = program
+        # What IMAPSieve teaches, of the directory filter, and its arguments.
+        self.sieve = sieve
         # Who it is compared with.
         self.base = base
         settings = settings or {}
@@ -106,26 +116,30 @@ class Contender(harness.Dovecot):
 
     def _prepare(self):
         super()._prepare()
-        shutil.copy(f'{tempdir()}/nothing', f'{self.dir}/filter/nothing')
+        shutil.copy(f'{tempdir()}/{self.program}',
+                    f'{self.dir}/filter/nothing')
         if self.plugin == 'old':
             shutil.copy(f'{peer(OLD_PACKAGE)}{pkg.LIBDIR}/modules/'
                         'lib90_antispam_plugin.so', f'{self.dir}/lib/modules')
 
     def _configure(self, port):
         super()._configure(port)
-        loaded = {'none': '', 'sieve': 'imap_sieve'}.get(self.plugin)
+        loaded = {'none': '', 'sieve': ' imap_sieve'}.get(self.plugin)
         if loaded is None:
             return
         if self.version >= (2, 4):
             plugins = 'mail_plugins {\nantispam = no\n}'
         else:
-            plugins = f'mail_plugins = {loaded}'
+            others, _ = conf.old_plugins(self.options)
+            plugins = f'mail_plugins = {" ".join(others)}{loaded}'
         with open(f'{self.dir}/dovecot.conf', 'a', encoding='ascii') as file:
             file.write(f'protocol imap {{\n{plugins}\n}}\n')
         if self.plugin == 'sieve':
             script = f'{self.dir}/filter/spam.sieve'
             with open(script, 'w', encoding='ascii') as file:
-                file.write(SIEVE_SCRIPT)
+                program, arguments = self.sieve
+                file.write(SIEVE_SCRIPT.format(program, ', '.join(
+                    f'"{argument}"' for argument in arguments)))
 
     def compile_sieve(self):
         """Else each session would do it."""
@@ -182,10 +196,11 @@ def tempdir():
     return os.environ['BENCH_FS']
 
 
-def compile_program(name, *flags):
+def compile_program(name, *flags, output=None):
     here = os.path.dirname(os.path.abspath(__file__))
     subprocess.run([os.environ.get('CC', 'gcc'), '-O2', '-Wall', *flags, '-o',
-                    f'{tempdir()}/{name}', f'{here}/{name}.c'], check=True)
+                    f'{tempdir()}/{output or name}', f'{here}/{name}.c'],
+                   check=True)
 
 
 def contenders():

@@ -1,13 +1,15 @@
 /* Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file */
 
 /* The least that a spool of copies costs, without Dovecot: "floor MODE DIR POOL
-   NAME..." puts a copy of each file of POOL into DIR, where it stays, and prints
-   the microseconds that this took.
+   NAME..." puts a copy of each file of POOL into DIR, where it stays, and
+   prints the microseconds that this took.
 
    bare   write all contents, which are in memory, then one syncfs()
-   spool  read each file, write it under a hidden name, one syncfs(), then rename
-          each: so no watcher sees half a message
-   never  the same without syncfs() */
+   spool  read each file, write it under a hidden name, one syncfs(), then
+          rename each: so no watcher sees half a message
+   never  the same without syncfs()
+   one    write all contents, which are in memory, into one file, then one
+          fsync() */
 
 #define _GNU_SOURCE 1
 #include <fcntl.h>
@@ -25,13 +27,14 @@ static char contents[MESSAGE_MAX];
 
 struct mode {
 	const char *name;
-	bool read, hide, sync;
+	bool read, hide, sync, one;
 };
 
 static const struct mode modes[] = {
-	{ "bare", false, false, true },
-	{ "spool", true, true, true },
-	{ "never", true, true, false },
+	{ "bare", false, false, true, false },
+	{ "spool", true, true, true, false },
+	{ "never", true, true, false, false },
+	{ "one", false, false, true, true },
 };
 
 static const struct mode *find_mode(const char *name)
@@ -99,6 +102,22 @@ static int run(const struct mode *mode, int dir_fd, int pool_fd, char **names,
 	return 0;
 }
 
+static int run_one(int dir_fd, const ssize_t *sizes, int count)
+{
+	int fd, i;
+
+	fd = openat(dir_fd, "all", O_CREAT | O_EXCL | O_WRONLY, 0600);
+	if (fd == -1)
+		return -1;
+	for (i = 0; i < count; i++) {
+		if (write(fd, contents, sizes[i]) != sizes[i])
+			return -1;
+	}
+	if (fsync(fd) < 0)
+		return -1;
+	return close(fd);
+}
+
 static long long now_nsecs(void)
 {
 	struct timespec ts;
@@ -112,7 +131,7 @@ int main(int argc, char **argv)
 	const struct mode *mode = argc < 5 ? NULL : find_mode(argv[1]);
 	ssize_t sizes[argc];
 	long long start;
-	int i, dir_fd, pool_fd;
+	int i, ret, dir_fd, pool_fd;
 
 	if (mode == NULL) {
 		fprintf(stderr, "usage: floor MODE DIR POOL NAME...\n");
@@ -124,7 +143,10 @@ int main(int argc, char **argv)
 	for (i = 4; i < argc; i++)
 		sizes[i] = load(pool_fd, argv[i], false);
 	start = now_nsecs();
-	if (run(mode, dir_fd, pool_fd, argv + 4, sizes + 4, argc - 4) < 0) {
+	ret = mode->one ?
+		run_one(dir_fd, sizes + 4, argc - 4) :
+		run(mode, dir_fd, pool_fd, argv + 4, sizes + 4, argc - 4);
+	if (ret < 0) {
 		perror(argv[2]);
 		return 1;
 	}

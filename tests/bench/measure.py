@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 
-from contenders import tempdir
+from contenders import compile_program, tempdir
 from harness import wait_until
 from imap import Imap
 
@@ -22,10 +22,16 @@ class Void(Exception):
 
 
 class Lessons:
-    """Counts what the do-nothing program was called for."""
+    """Compiles a do-nothing program of that name, and counts what it was called
+    for."""
 
-    def __init__(self, path):
-        os.mkfifo(path)
+    def __init__(self, name, slow=None):
+        path = f'{tempdir()}/{name}.lessons'
+        flags = ['-nostartfiles'] if slow is None else [f'-DSLOW="{slow}"']
+        compile_program('nothing', '-static', *flags, f'-DCOUNTER="{path}"',
+                        output=name)
+        if not os.path.exists(path):
+            os.mkfifo(path)
         os.chmod(path, 0o622)
         self.fd = os.open(path, os.O_RDWR | os.O_NONBLOCK)
 

@@ -1,137 +1,245 @@
 # Copyright (c) 2026 dovecot-antispam authors, see the included COPYING file
-"""How fast a thousand messages are learned by spamd and rspamd: by one MOVE
-with the plugin, and by bare requests, which is the filter's own best way. In one
-run, in turns, each time into an empty database.
+"""How long it takes until the filter has learned what was moved: with real
+filters, beside one run of each over the same files, and beside IMAPSieve with
+the same program; and how long a single message takes."""
 
-    throughput.py [FILTER...]
-
-MESSAGES   how many (1000)
-TRAINING   inline: how long the MOVE takes; queued: from its OK to the last
-           message learned (inline)
-ROUNDS     how often all is measured (3)
-"""
-
+import contextlib
 import os
-import random
-import signal
+import re
 import statistics
+import subprocess
 import sys
-import tempfile
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(os.path.dirname(HERE), 'it'))
+import measure
+import pkg
+import queuedir
+from contenders import SIEVE, Contender, tempdir
+from harness import MAIL_UID, wait_until
+from queued import QUEUED, Queued
+from report import Results, ratio_goal, spread, table
 
-import daemons  # noqa: E402
-import harness  # noqa: E402
-import pkg  # noqa: E402
-import tap  # noqa: E402
-
-USER = 'user'
-COUNT = int(os.environ.get('MESSAGES') or 1000)
-ROUNDS = int(os.environ.get('ROUNDS') or 3)
-TRAINING = os.environ.get('TRAINING') or 'inline'
-QUEUE = {'antispam_training': 'queued', 'antispam_queue_dir': '@DIR@/queue',
-         'antispam_queue_delay': '0'}
-# How many times as long as bare requests the plugin may take.
-ALLOWED = {'spamd': 1.2, 'rspamd': 1.3}
-SETTINGS = {
-    'spamd': {'antispam_backend': 'spamd',
-              'antispam_spamd_socket': '@DIR@/spamd/s'},
-    'rspamd': {'antispam_backend': 'rspamd',
-               'antispam_rspamd_url': '@DIR@/rspamd/ctl',
-               'antispam_rspamd_bulk': 'yes'},
-}
-MAKE = {'spamd': daemons.Spamd, 'rspamd': daemons.Rspamd}
+MESSAGES = 1000
+# How many single messages, and how soon the next one comes, s.
+SINGLES, PAUSE = 30, 0.02
+NOW = {'antispam_queue_delay': '0', 'antispam_pipe_batch': 'files'}
 
 
-def messages(seed):
-    """Of about 6 kB; as in a language, few words are most of the text."""
-    rng = random.Random(seed)
-    words = [''.join(rng.choices('abcdefghiklmnoprstuvw', k=rng.randint(3, 9)))
-             for _ in range(4000)]
-    ranks = [1 / rank for rank in range(1, len(words) + 1)]
-    found = []
-    for number in range(COUNT):
-        lines = [' '.join(rng.choices(words, ranks, k=9)) for _ in range(100)]
-        found.append((f'From: ann@example.org\nTo: bob@example.org\nSubject: '
-                      f'{number}\nMessage-ID: <{seed}.{number}@x>\n\n'
-                      + '\n'.join(lines) + '\n').encode())
-    return found
+class Filter:
+    # What is run, and its arguments.
+    program, arguments, name = '', (), ''
+    # The setting that says spam.
+    settings = {}
+    # Of all, and how many at most.
+    rounds, limit = 1, 1.0
+    # Messages that IMAPSieve is given; it takes them one at a time.
+    sieve_messages, sieve_arguments = 0, ()
+
+    def learn(self, home, files):
+        """One run over the files: milliseconds."""
+        start = time.perf_counter_ns()
+        self.run(home, self.program, *self.arguments, *files)
+        return (time.perf_counter_ns() - start) / 1e6
+
+    def run(self, home, *command):
+        done = subprocess.run(
+            command, capture_output=True, cwd=home, user=MAIL_UID,
+            group=MAIL_UID, extra_groups=[], timeout=600, check=False,
+            stdin=subprocess.DEVNULL,
+            env={'PATH': '/usr/bin:/bin', 'HOME': home, 'LANG': 'C.UTF-8'})
+        if done.returncode != 0:
+            raise measure.Void(f'{command[0]}: {done.returncode}, '
+                               + done.stderr.decode(errors='replace'))
+        return done.stdout.decode()
 
 
-def bare(name, daemon, some):
-    began = time.monotonic()
-    for message in some:
-        if name == 'spamd':
-            answer = daemon.tell(USER, message, True)
-            good = b'DidSet: local' in answer
-        else:
-            answer = daemon.post('/learnspam', message, 'Learn-Type: bulk')
-            good = b'"success":true' in answer
-        if not good:
-            raise AssertionError(f'not learned: {answer!r}')
-    return time.monotonic() - began
+class SaLearn(Filter):
+    name, program, arguments = 'sa-learn', '/usr/bin/sa-learn', ('--spam',)
+    settings = {'antispam_pipe_program_spam_arg': '--spam',
+                'antispam_pipe_program_notspam_arg': '--ham'}
+    limit = 1.2
+    sieve_messages, sieve_arguments = 10, ('--spam',)
+
+    def count(self, home):
+        out = self.run(home, self.program, '--dump', 'magic')
+        return int(re.search(r'(\d+) +\d+ +non-token data: nspam\n', out)[1])
 
 
-def moved(name, some):
-    """The daemon is fresh."""
-    settings = {**SETTINGS[name], **(QUEUE if TRAINING == 'queued' else {})}
-    with harness.Dovecot(settings=settings, users={USER: {}},
-                         name=name) as d:
-        with d.fill(USER) as session:
-            for message in some:
-                session.append('INBOX', message.replace(b'\n', b'\r\n'))
-        with MAKE[name](f'{d.dir}/{name}').start() as daemon, \
-                d.imap(USER) as session:
-            uids = session.select('INBOX')
-            began = time.monotonic()
-            reply = session.cmd('UID MOVE', f'1:{uids[-1]}', 'SPAM')
-            tap.equal(reply.status, 'OK', str(reply))
-            if TRAINING == 'queued':
-                began = time.monotonic()
-                harness.wait_until(lambda: not os.listdir(f'{d.dir}/queue'),
-                                   600, 'an empty queue')
-            took = time.monotonic() - began
-            learned = daemon.counts(*([USER] if name == 'spamd' else []))
-            tap.equal(learned, (len(some), 0), 'learned')
+class Bogofilter(Filter):
+    name, program = 'bogofilter', '/usr/bin/bogofilter'
+    arguments = ('-s', '-B')
+    settings = {'antispam_pipe_program_spam_args': '-s;-B',
+                'antispam_pipe_program_notspam_args': '-n;-B'}
+    rounds, limit = 5, 1.5
+    sieve_messages, sieve_arguments = 100, ('-s',)
+
+    def count(self, home):
+        out = self.run(home, '/usr/bin/bogoutil', '-w',
+                       f'{home}/.bogofilter/wordlist.db', '.MSG_COUNT')
+        return int(re.search(r'(?m)^\.MSG_COUNT +(\d+)', out)[1])
+
+
+def filters():
+    return [one for one in (SaLearn(), Bogofilter())
+            if os.path.exists(one.program)]
+
+
+class Taught(Queued):
+    """Queued, with a real filter."""
+
+    def __init__(self, teacher):
+        settings = {name: value for name, value in QUEUED.items()
+                    if not name.startswith('antispam_pipe_program')}
+        super().__init__('queued', f'{teacher.name}, queued', {
+            **settings, **teacher.settings, **NOW,
+            'antispam_pipe_program': teacher.program})
+
+
+class Sieved(Contender):
+    """IMAPSieve, with the same program."""
+
+    def __init__(self, teacher):
+        super().__init__('sieve', f'{teacher.name}, IMAPSieve', SIEVE,
+                         plugin='sieve',
+                         sieve=('learn', teacher.sieve_arguments))
+        self.teacher = teacher
+
+    def _prepare(self):
+        super()._prepare()
+        # IMAPSieve's programs have no PATH, which sa-learn wants.
+        with open(f'{self.dir}/filter/learn', 'w', encoding='ascii') as file:
+            file.write('#!/bin/sh\nPATH=/usr/bin:/bin\nexport PATH\n'
+                       f'exec {self.teacher.program} "$@"\n')
+        os.chmod(f'{self.dir}/filter/learn', 0o755)
+
+
+def move(contender, pool, count):
+    """Move so many messages of a new user: (ms until OK, user, session)."""
+    user = contender.new_user(pool, 'A', count)
+    session = measure.Imap(contender.port, user)
+    for box in ('SPAM', 'A'):
+        session.select(box)
+    took = measure.timed(session, b'UID MOVE 1:* SPAM')
+    return took, user, session
+
+
+def finish(session, contender, count):
+    if session.count('SPAM') != count:
+        raise measure.Void(f'{contender.title}: messages did not arrive')
+    session.logout()
+
+
+def is_done(contender):
+    return not queuedir.names(f'{contender.dir}/queue')
+
+
+def learn_queued(contender, teacher, pool):
+    """From the OK until all is learned: milliseconds."""
+    _, user, session = move(contender, pool, MESSAGES)
+    start = time.perf_counter_ns()
+    while not is_done(contender):
+        if time.perf_counter_ns() - start > 300e9:
+            raise measure.Void(f'{contender.title}: not learned within 300 s')
+        time.sleep(0.002)
+    took = (time.perf_counter_ns() - start) / 1e6
+    finish(session, contender, MESSAGES)
+    _check(contender.title, teacher, contender.home(user), MESSAGES)
     return took
 
 
-def measure(name):
-    times = {'bare': [], 'plugin': []}
-    for number in range(ROUNDS):
-        some = messages(number)
-        with tempfile.TemporaryDirectory() as directory:
-            os.chmod(directory, 0o755)
-            with MAKE[name](f'{directory}/{name}').start() as daemon:
-                times['bare'].append(bare(name, daemon, some))
-            times['plugin'].append(moved(name, some))
-    medians = {way: statistics.median(taken) / COUNT * 1000
-               for way, taken in times.items()}
-    ratio = medians['plugin'] / medians['bare']
-    print(f'{name:8}{medians["bare"]:8.2f}{medians["plugin"]:8.2f}'
-          f'{ratio:8.2f}  (at most {ALLOWED[name]})')
-    sys.stdout.flush()
-    return ratio <= ALLOWED[name]
+def learn_sieved(contender, teacher, pool):
+    """As if there were as many messages: milliseconds. It learns before the
+    OK."""
+    count = teacher.sieve_messages
+    took, user, session = move(contender, pool, count)
+    finish(session, contender, count)
+    _check(contender.title, teacher, contender.home(user), count)
+    return took * MESSAGES / count
 
 
-def main():
-    if os.geteuid() != 0:
-        sys.exit('throughput: must be run as root')
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit('throughput: ended'))
-    version = '.'.join(map(str, pkg.dovecot_version()))
-    print(f'{COUNT} messages of {len(messages(0)[0])} bytes or so, {ROUNDS} '
-          f'rounds, {TRAINING}, Dovecot {version}; ms a message')
-    print(f'{"":8}{"bare":>8}{"plugin":>8}{"ratio":>8}')
-    try:
-        slow = [name for name in sys.argv[1:] or list(MAKE)
-                if not measure(name)]
-    finally:
-        tap.finish()
-    if slow or tap.Results.failed:
-        sys.exit('throughput: too slow: ' + ', '.join(slow))
+def learn_floor(teacher, pool, number):
+    home = f'{tempdir()}/{teacher.name}.{number}'
+    os.mkdir(home)
+    os.chown(home, MAIL_UID, MAIL_UID)
+    files = [f'{pool.dir}/{i}' for i in pool.pick(MESSAGES)]
+    measure.sync()
+    took = teacher.learn(home, files)
+    _check('floor', teacher, home, MESSAGES)
+    return took
 
 
-if __name__ == '__main__':
-    main()
+def _check(title, teacher, home, count):
+    found = teacher.count(home)
+    if found != count:
+        raise measure.Void(f'{title}: {teacher.name} has learned {found} '
+                           f'messages, not {count}')
+
+
+def run_singles(contender, lessons, pool):
+    """From OK to learned, of one message."""
+    user = contender.new_user(pool, 'A', SINGLES)
+    session = measure.Imap(contender.port, user)
+    for box in ('SPAM', 'A'):
+        session.select(box)
+    found = []
+    for number in range(SINGLES):
+        measure.timed(session, f'UID MOVE {number + 1} SPAM'.encode())
+        start = time.perf_counter_ns()
+        count = lessons.take()
+        while count == 0 and time.perf_counter_ns() - start < 10e9:
+            count = lessons.take()
+        found.append((time.perf_counter_ns() - start) / 1e6)
+        if count != 1:
+            raise measure.Void(f'{contender.title}: {count} lessons, not 1')
+        wait_until(lambda: is_done(contender), 10, 'an empty queue')
+        time.sleep(PAUSE)
+    finish(session, contender, SINGLES)
+    return found
+
+
+def show(results, teachers, singles):
+    lines = []
+    for one in teachers:
+        rows = results.rows[one.name]
+        lines.append((f'{one.name}, one run', [
+            f'{results.msecs(one.name, "floor") / 1000:.2f} s', 'x1']))
+        for key, text in (('queued', 'queued'), ('sieve', 'IMAPSieve')):
+            if key in rows[0]:
+                lines.append((f'  {text}', [
+                    f'{results.msecs(one.name, key) / 1000:.2f} s',
+                    spread(results.ratios(one.name, key, 'floor'))]))
+    table(f'{MESSAGES} messages, from OK to learned (antispam_queue_delay = '
+          '0); of IMAPSieve, which learns before, as if it had so many',
+          ['time', 'ratio to one run'], lines)
+    low, middle, high = statistics.quantiles(singles, n=4)
+    print(f'\nOne message, a program that does nothing, from OK to learned: '
+          f'{middle:.1f} ms ({low:.1f}-{high:.1f})')
+
+
+def run(pool, _sizes, rounds):
+    """Returns the goals."""
+    results, teachers = Results(), filters()
+    lessons = measure.Lessons('nothing')
+    single = Queued('single', 'queued, single messages',
+                    {**QUEUED, 'antispam_queue_delay': '0'})
+    with_sieve = pkg.dovecot_version() < (2, 4)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(single)
+        singles = run_singles(single, lessons, pool)
+        for teacher in teachers:
+            queued = stack.enter_context(Taught(teacher))
+            sieved = None
+            if with_sieve:
+                sieved = stack.enter_context(Sieved(teacher))
+                sieved.compile_sieve()
+            for number in range(min(teacher.rounds, rounds)):
+                row = {'queued': learn_queued(queued, teacher, pool),
+                       'floor': learn_floor(teacher, pool, number)}
+                if sieved is not None:
+                    row['sieve'] = learn_sieved(sieved, teacher, pool)
+                results.add(teacher.name, [row])
+            print(f'throughput: {teacher.name}', file=sys.stderr, flush=True)
+    show(results, teachers, singles)
+    return [ratio_goal(f'{one.name}, queued to one run of it',
+                       results.ratios(one.name, 'queued', 'floor'), one.limit)
+            for one in teachers]
