@@ -411,7 +411,7 @@ def kill(pid, number=signal.SIGKILL):
 
 
 class Crashing(FaultyDovecot):
-    """Dovecot says much about what was killed; what breaks by itself counts."""
+    """Dovecot says much of what was killed; what breaks by itself counts."""
 
     def _unplugged(self, user):
         fields = super()._unplugged(user)
