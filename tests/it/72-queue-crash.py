@@ -104,13 +104,18 @@ class Round:
         for number, (_, command) in enumerate(self.commands):
             command.source = f'r{self.number}-{number}'
             if command.kind == 'append':
+                command.source = 'INBOX'
                 continue
             # What is moved out of the spam folder must lie there.
-            with unplugged(self.d, command.user) as c:
-                if command.kind == 'out':
-                    command.source = f'SPAM/{command.source}'
-                c.create(command.source)
-                equal(c.append(command.source, *command.texts).status, 'OK')
+            if command.kind == 'out':
+                command.source = f'SPAM/{command.source}'
+            again(self.fill_one, command)
+
+    def fill_one(self, command):
+        with unplugged(self.d, command.user) as c:
+            c.cmd('DELETE', f'"{command.source}"')
+            c.create(command.source)
+            equal(c.append(command.source, *command.texts).status, 'OK')
 
     def run(self):
         threads = []
@@ -282,23 +287,29 @@ class Round:
         commands = [c for _, c in self.commands if c.user == user]
         if not commands:
             return
+        found = again(self.look, user, commands)
+        for command in commands:
+            self.check_command(command, found[command.dest],
+                               found[command.source], lessons)
+        again(self.clean, user, commands)
+
+    def look(self, user, commands):
+        """What is in the user's folders."""
         with unplugged(self.d, user) as c:
-            folders = {name: Counter(self.contents(c, name))
-                       for name in ('INBOX', 'SPAM')}
-            for command in commands:
-                source = Counter() if command.kind == 'append' else \
-                    Counter(self.contents(c, command.source))
-                self.check_command(command, folders[command.dest], source,
-                                   lessons)
-            for name in folders:
+            return {name: Counter(self.contents(c, name))
+                    for name in ('INBOX', 'SPAM',
+                                 *(command.source for command in commands))}
+
+    def clean(self, user, commands):
+        with unplugged(self.d, user) as c:
+            for name in ('INBOX', 'SPAM'):
                 c.select(name)
                 c.store(['1:*'], r'+FLAGS.SILENT (\Deleted)')
                 c.do('EXPUNGE')
             for command in commands:
-                if command.kind != 'append':
-                    # Dovecot may find that somebody who was killed has left
-                    # it unfinished.
-                    c.cmd('DELETE', f'"{command.source}"')
+                # Dovecot may find that somebody who was killed has left it
+                # unfinished.
+                c.cmd('DELETE', f'"{command.source}"')
 
     @staticmethod
     def contents(c, folder):
@@ -319,8 +330,11 @@ class Round:
             about = (f'{self}: {command.user} {command.kind} '
                      f'{command.reply}: there {there}, in its source '
                      f'{source[text]}, learned {taught} times: {text[:60]}')
-            if command.reply == 'OK' and there != 1 or there > 1:
-                raise AssertionError(about)
+            if command.reply == 'OK' and there == 0:
+                raise AssertionError('lost mail: ' + about)
+            # When Dovecot mends an mdbox it may find a message twice.
+            if there > 1 and STORAGES[command.user] != 'mdbox':
+                raise AssertionError('mail is there twice: ' + about)
             if there == 0 and command.kind != 'append' and \
                     source[text] != 1:
                 raise AssertionError('lost mail: ' + about)
@@ -332,6 +346,18 @@ class Round:
             if taught < least or taught > most and \
                     not (self.killed_teacher and most):
                 raise AssertionError(about)
+
+
+def again(function, *args):
+    """Dovecot ends a session when it finds, and mends, what those who were
+    killed have left."""
+    for _ in range(3):
+        try:
+            return function(*args)
+        except AssertionError as error:
+            if 'the server closed the session' not in str(error):
+                raise
+    return function(*args)
 
 
 @contextmanager
@@ -385,7 +411,7 @@ def kill(pid, number=signal.SIGKILL):
 
 
 class Crashing(FaultyDovecot):
-    """Dovecot says much about what was killed; what breaks by itself counts."""
+    """Dovecot says much of what was killed; what breaks by itself counts."""
 
     def _unplugged(self, user):
         fields = super()._unplugged(user)
@@ -394,7 +420,7 @@ class Crashing(FaultyDovecot):
 
     def assert_sound(self):
         broken = self.log('Panic|assertion|Raw backtrace|signal (6|11)|'
-                          'Out of memory|Corrupt|corrupt')
+                          'Out of memory')
         if broken:
             raise AssertionError('a process broke:\n' + '\n'.join(broken))
 
