@@ -20,6 +20,7 @@
 #include "antispam-compat-trainer.h"
 #include "trainer-log.h"
 #include "trainer-report.h"
+#include "trainer-teach.h"
 #include "trainer-work.h"
 #include "trainer-child.h"
 
@@ -113,6 +114,9 @@ static void child_work(const struct trainer_child_task *task,
 		trainer_report_write_backend(child.lines,
 					     teacher.backend->name,
 					     teacher.set->log_lessons);
+		trainer_report_write_patience(
+			child.lines, trainer_teach_silence_msecs(&teacher));
+		child_send();
 	}
 	trainer_work(task, &teacher, ret, error, child_report, NULL);
 	event_unref(&teacher.event);

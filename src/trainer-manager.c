@@ -20,10 +20,11 @@
    each takes two descriptors. */
 #define MANAGER_MAX_STEPS 500
 #define MANAGER_MAX_TXS 200
-/* Wait so long if another trainer works for a user, or if no child can be
-   started. */
+/* Wait so long if another trainer works for a user, if no child can be started,
+   or, for a user whose last child had to be ended: others come first. */
 #define MANAGER_BUSY_USECS (1000 * 1000)
 #define MANAGER_FAULT_USECS (10 * 1000 * 1000)
+#define MANAGER_SILENT_USECS (10LL * 60 * 1000 * 1000)
 
 struct trainer_manager {
 	struct trainer_manager_settings set;
@@ -76,6 +77,8 @@ static void manager_run_ended(struct trainer_run *run, void *context)
 	user->due = user->last_run;
 	if (trainer_run_was_busy(run))
 		user->due += MANAGER_BUSY_USECS;
+	if (trainer_run_was_silent(run))
+		user->not_before = user->last_run + MANAGER_SILENT_USECS;
 	trainer_queue_clean(manager->queue, user);
 	if (!manager->stopping)
 		manager_continue(manager);
@@ -140,7 +143,7 @@ manager_next_user(struct trainer_manager *manager, int64_t now)
 	struct trainer_user *user, *next = NULL;
 
 	array_foreach_elem(trainer_queue_users(manager->queue), user) {
-		if (user->running || user->due > now)
+		if (user->running || I_MAX(user->due, user->not_before) > now)
 			continue;
 		if (next == NULL || user->last_run < next->last_run)
 			next = user;
@@ -160,7 +163,7 @@ static void manager_set_timer(struct trainer_manager *manager, int64_t now)
 		return;
 	array_foreach_elem(trainer_queue_users(manager->queue), user) {
 		if (!user->running)
-			due = I_MIN(due, user->due);
+			due = I_MIN(due, I_MAX(user->due, user->not_before));
 	}
 	if (due == INT64_MAX)
 		return;
@@ -208,7 +211,7 @@ static void manager_flush_user(struct trainer_user *user)
 		}
 	}
 	/* while a child works for the user, that waits for its end */
-	user->due = 0;
+	user->due = user->not_before = 0;
 }
 
 static void manager_flush(struct trainer_manager *manager)

@@ -17,6 +17,8 @@ struct trainer_user {
 	bool sorted;
 	/* When there is something to do, and when there was last. */
 	int64_t due, last_run;
+	/* Whatever is due. */
+	int64_t not_before;
 	/* A child works for the user. */
 	bool running;
 };

@@ -8,6 +8,7 @@
 
 #define STEP_MAGIC "step"
 #define BACKEND_MAGIC "backend"
+#define PATIENCE_MAGIC "patience"
 
 static const char *const result_names[] = {
 	[TRAINER_LEARNED] = "learned",
@@ -89,4 +90,18 @@ const char *trainer_report_parse_backend(const char *line,
 	if (!*log_lessons_r && strcmp(fields[2], "no") != 0)
 		return NULL;
 	return fields[1];
+}
+
+void trainer_report_write_patience(string_t *str, unsigned int msecs)
+{
+	str_printfa(str, "%s\t%u\n", PATIENCE_MAGIC, msecs);
+}
+
+bool trainer_report_parse_patience(const char *line, unsigned int *msecs_r)
+{
+	const char *const *fields = t_strsplit_tabescaped(line);
+
+	return str_array_length(fields) == 2 &&
+		strcmp(fields[0], PATIENCE_MAGIC) == 0 &&
+		str_to_uint(fields[1], msecs_r) == 0;
 }

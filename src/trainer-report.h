@@ -50,4 +50,9 @@ void trainer_report_write_backend(string_t *str, const char *name,
 const char *trainer_report_parse_backend(const char *line,
 					 bool *log_lessons_r);
 
+/* How long the child may say nothing, from now on. */
+void trainer_report_write_patience(string_t *str, unsigned int msecs);
+/* Returns FALSE if the line does not tell that. */
+bool trainer_report_parse_patience(const char *line, unsigned int *msecs_r);
+
 #endif

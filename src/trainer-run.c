@@ -21,6 +21,8 @@
 #define RUN_MAX_REASONS 10
 /* Names in log lines are cut here, in bytes. */
 #define RUN_NAME_MAX 200
+/* Before the child has told how long it may take: userdb must answer. */
+#define RUN_PATIENCE_MSECS (5 * 60 * 1000)
 /* A line of a child. */
 #define RUN_LINE_MAX (64 * 1024)
 
@@ -51,8 +53,13 @@ struct trainer_run {
 	ARRAY(struct run_step) steps;
 	ARRAY(struct run_reason) reasons;
 	struct antispam_report report;
+	/* Ends a child that says nothing for that long: its user may have
+	   stopped it, to keep others waiting. */
+	struct timeout *to_silence;
+	unsigned int patience_msecs;
 	bool log_lessons:1;
 	bool busy:1;
+	bool silent:1;
 };
 
 struct trainer_user *trainer_run_user(const struct trainer_run *run)
@@ -63,6 +70,11 @@ struct trainer_user *trainer_run_user(const struct trainer_run *run)
 bool trainer_run_was_busy(const struct trainer_run *run)
 {
 	return run->busy;
+}
+
+bool trainer_run_was_silent(const struct trainer_run *run)
+{
+	return run->silent;
 }
 
 static void run_settle(struct run_step *step)
@@ -213,6 +225,8 @@ static void run_line(struct trainer_run *run, const char *line)
 	const char *backend;
 	bool log_lessons;
 
+	if (trainer_report_parse_patience(line, &run->patience_msecs))
+		return;
 	backend = trainer_report_parse_backend(line, &log_lessons);
 	if (backend != NULL) {
 		run->report.backend = p_strdup(run->pool, backend);
@@ -229,8 +243,14 @@ static void run_line(struct trainer_run *run, const char *line)
 	run_result(run, step, &report);
 }
 
-static const char *describe_end(int status)
+static const char *describe_end(const struct trainer_run *run, int status)
 {
+	if (run->silent) {
+		return t_strdup_printf(
+			"the process that was to teach it said nothing for "
+			"%u s, and was ended",
+			run->patience_msecs / 1000);
+	}
 	if (WIFSIGNALED(status)) {
 		return t_strdup_printf(
 			"the process that was to teach it was killed by "
@@ -250,7 +270,7 @@ static void run_finish_unreported(struct trainer_run *run, int status)
 		.result = TRAINER_LATER,
 		.folder = "",
 		.origin = "",
-		.why = describe_end(status),
+		.why = describe_end(run, status),
 	};
 	const struct trainer_job *job;
 	struct run_step *step;
@@ -359,6 +379,23 @@ static void run_end(struct trainer_run *run)
 	trainer_run_free(&run);
 }
 
+/* It ends, and so does what we read from it. */
+static void run_silence(struct trainer_run *run)
+{
+	timeout_remove(&run->to_silence);
+	run->silent = TRUE;
+	(void)kill(run->pid, SIGKILL);
+}
+
+static void run_listen(struct trainer_run *run)
+{
+	timeout_remove(&run->to_silence);
+	if (!run->silent) {
+		run->to_silence = timeout_add(run->patience_msecs, run_silence,
+					      run);
+	}
+}
+
 static void run_input(struct trainer_run *run)
 {
 	const char *line;
@@ -371,6 +408,8 @@ static void run_input(struct trainer_run *run)
 	if (run->input->eof || run->input->stream_errno != 0 ||
 	    i_stream_get_data_size(run->input) >= RUN_LINE_MAX)
 		run_end(run);
+	else
+		run_listen(run);
 }
 
 static struct event *
@@ -427,6 +466,8 @@ struct trainer_run *trainer_run_start(const struct trainer_run_settings *set,
 	}
 	run->report.event = run_event(set, user->username);
 	run->report.queued = TRUE;
+	run->patience_msecs = RUN_PATIENCE_MSECS;
+	run_listen(run);
 	return run;
 }
 
@@ -436,6 +477,7 @@ void trainer_run_free(struct trainer_run **_run)
 	pool_t pool = run->pool;
 
 	*_run = NULL;
+	timeout_remove(&run->to_silence);
 	io_remove(&run->io);
 	i_stream_destroy(&run->input);
 	i_close_fd(&run->fd);

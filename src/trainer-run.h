@@ -32,6 +32,8 @@ struct trainer_run *trainer_run_start(const struct trainer_run_settings *set,
 struct trainer_user *trainer_run_user(const struct trainer_run *run);
 /* Another trainer works on some of its transactions. */
 bool trainer_run_was_busy(const struct trainer_run *run);
+/* The child said nothing for too long, and was ended. */
+bool trainer_run_was_silent(const struct trainer_run *run);
 /* Forget it: the child goes on alone. */
 void trainer_run_free(struct trainer_run **run);
 

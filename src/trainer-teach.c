@@ -14,6 +14,9 @@
    were handed over alone, one after the other. */
 #define TEACH_DEAD_SINGLES 3
 
+/* What ending a program takes beyond its time, at most. */
+#define TEACH_END_MSECS (6 * 1000)
+
 #define TEACH_SKIPPED \
 	"not tried, since the lessons before it came to nothing"
 
@@ -195,4 +198,24 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		else
 			teach_singly(&teach, lessons, next);
 	}
+}
+
+/* So many runs come before one of many messages has been halved down to one. */
+static unsigned int halvings(unsigned int count)
+{
+	unsigned int n = 2;
+
+	for (; count > 1; count = (count + 1) / 2)
+		n++;
+	return n;
+}
+
+unsigned int trainer_teach_silence_msecs(const struct antispam_teacher *teacher)
+{
+	bool together;
+	const unsigned int size = antispam_teacher_batch(teacher, &together);
+	const uint64_t runs = together ? halvings(size) : TEACH_ROUNDS + 1;
+
+	return I_MIN(runs * (teacher->set->timeout_msecs + TEACH_END_MSECS),
+		     UINT_MAX / 2);
 }

@@ -29,4 +29,7 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		   struct trainer_lesson *const *lessons, unsigned int count,
 		   trainer_teach_callback_t *callback, void *context);
 
+/* The callback is never later than that after it was called last. */
+unsigned int trainer_teach_silence_msecs(const struct antispam_teacher *teacher);
+
 #endif

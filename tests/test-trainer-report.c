@@ -157,6 +157,28 @@ static void test_backend_malformed(void)
 	test_end();
 }
 
+static void test_patience(void)
+{
+	static const char *const wrong[] = {
+		"patience", "patience\t", "patience\t-1", "patience\t1\t2",
+		"Patience\t1", "patience\t99999999999", "step\t1", ""
+	};
+	string_t *str = t_str_new(64);
+	unsigned int msecs = 0, i;
+
+	test_begin("trainer report: patience");
+	trainer_report_write_patience(str, 61000);
+	test_assert_strcmp(str_c(str), "patience\t61000\n");
+	test_assert(trainer_report_parse_patience("patience\t61000", &msecs) &&
+		    msecs == 61000);
+	for (i = 0; i < N_ELEMENTS(wrong); i++) {
+		test_assert_idx(!trainer_report_parse_patience(wrong[i],
+							       &msecs),
+				i);
+	}
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const tests[])(void) = {
@@ -164,6 +186,7 @@ int main(void)
 		test_report_malformed,
 		test_backend,
 		test_backend_malformed,
+		test_patience,
 		NULL
 	};
 

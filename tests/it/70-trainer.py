@@ -139,7 +139,7 @@ def reload_and_stop():
 def reload(d):
     before = len(d.log('SIGHUP received'))
     d.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: len(d.log('SIGHUP received')) > before, 5, 'a reload')
+    wait_until(lambda: len(d.log('SIGHUP received')) > before, 15, 'a reload')
     d.expect_log('SIGHUP received - reloading configuration')
 
 
@@ -149,7 +149,7 @@ def replaced_by_reload(d):
         old = d.wait_for_start()
         reload(d)
         wait_until(lambda: d.pids() not in ([], [old]) and
-                   old not in d.pids(), 5, 'another one')
+                   old not in d.pids(), 15, 'another one')
         equal(client.recv(1), b'', 'what it says to who is connected')
     d.say('scan')
     d.wait_for_end()
@@ -190,6 +190,8 @@ def one_client():
             d.say_and_wait('scan')
         row('client_limit = 1: it works', is_made, d)
         row('client_limit = 1: it goes', d.wait_for_end)
+        # who is second waits, and Dovecot's master says so
+        d.expect_log(r'client_limit \(1\) reached')
 
 
 # The directory
@@ -363,7 +365,7 @@ def not_vmails():
     for name, make, problem in NOT_VMAILS:
         with vmail(lambda d, make=make: make(d.queue_dir),
                    name=f'vmail, {name}') as d:
-            wait_until(lambda d=d: d.log(NOT_READ), 5, 'an error')
+            wait_until(lambda d=d: d.log(NOT_READ), 15, 'an error')
             d.say_and_wait('scan', 'dir')
             row(f'vmail, {name}: one error that says what to do',
                 d.assert_log, NOT_READ + f'antispam_queue_dir = {d.queue_dir}:'

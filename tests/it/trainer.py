@@ -46,11 +46,11 @@ class Trainer(Dovecot):
 
     def wait_for_start(self):
         """Until it runs; returns its pid."""
-        wait_until(self.pids, 5, f'the start of {SERVICE}')
+        wait_until(self.pids, 15, f'the start of {SERVICE}')
         return self.pids()[0]
 
     def wait_for_end(self):
-        wait_until(lambda: not self.pids(), IDLE_SECS + 8,
+        wait_until(lambda: not self.pids(), IDLE_SECS + 15,
                    f'the end of {SERVICE}')
 
     # Its socket
