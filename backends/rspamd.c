@@ -20,6 +20,7 @@
 #include "antispam-job.h"
 #include "antispam-runner.h"
 #include "antispam-backend.h"
+#include "antispam-daemon.h"
 #include "rspamd-reply.h"
 
 #include <ctype.h>
@@ -307,32 +308,19 @@ static int rspamd_add_password(const struct rspamd_context *ctx, string_t *dest,
 	return ret;
 }
 
-/* Returns TRUE if nothing more shall be started. */
-static bool
-rspamd_judge(const struct antispam_exchange_reply *reply, void *context)
-{
-	struct antispam_outcome *outcome = context;
-
-	i_zero(outcome);
-	outcome->duration_msecs = reply->duration_msecs;
-	if (reply->end == ANTISPAM_EXCHANGE_ANSWERED) {
-		antispam_rspamd_reply_judge(reply->text, outcome);
-	} else {
-		outcome->result = ANTISPAM_LATER;
-		outcome->why = reply->input_failed ?
-			reply->error :
-			t_strdup_printf("rspamd can't be asked: %s",
-					reply->error);
-	}
-	return outcome->result == ANTISPAM_LATER;
-}
+struct rspamd_question {
+	const struct rspamd_context *ctx;
+	/* Those of the settings, and the password. */
+	const char *headers;
+};
 
 /* HTTP/1.0, so that the answer comes in one piece and the connection ends with
    it, whatever proxy is between. */
-static const char *
-rspamd_head(const struct rspamd_context *ctx, const char *headers, bool spam,
-	    uoff_t size)
+static const char *rspamd_head(void *context, bool spam, uoff_t size)
 {
+	const struct rspamd_question *question = context;
+	const struct rspamd_context *ctx = question->ctx;
+	const char *headers = question->headers;
 	/* big enough from the start: it must not move and leave a copy of
 	   the password behind */
 	string_t *str = t_str_new(strlen(headers) + strlen(ctx->prefix) +
@@ -349,49 +337,6 @@ rspamd_head(const struct rspamd_context *ctx, const char *headers, bool spam,
 	return str_c(str);
 }
 
-static void rspamd_learn_with(const struct rspamd_context *ctx,
-			      const char *headers,
-			      const struct antispam_batch *batch)
-{
-	struct antispam_exchange *exchanges =
-		t_new(struct antispam_exchange, batch->count);
-	struct antispam_exchange_reply *replies =
-		t_new(struct antispam_exchange_reply, batch->count);
-	unsigned int i;
-
-	for (i = 0; i < batch->count; i++) {
-		const struct antispam_job *job = batch->jobs[i];
-		struct antispam_exchange *exchange = &exchanges[i];
-
-		exchange->input = job->message;
-		/* what can't be read fails when it is sent */
-		if (i_stream_get_size(job->message, TRUE,
-				      &exchange->input_size) <= 0)
-			exchange->input_size = job->size;
-		exchange->head = rspamd_head(ctx, headers, job->spam,
-					     exchange->input_size);
-		exchange->timeout_msecs = ctx->set->timeout_msecs;
-		exchange->max_reply = ANTISPAM_RSPAMD_REPLY_MAX;
-		exchange->is_whole = antispam_rspamd_reply_is_whole;
-		exchange->is_failure = rspamd_judge;
-		exchange->context = &batch->outcomes[i];
-	}
-	antispam_exchange_many(&ctx->peer, exchanges, batch->count,
-			       ctx->set->max_parallel, batch->stop_on_failure,
-			       replies);
-	for (i = 0; i < batch->count; i++) {
-		/* the password is in it */
-		safe_memset((char *)exchanges[i].head, 0,
-			    strlen(exchanges[i].head));
-		if (replies[i].end != ANTISPAM_EXCHANGE_SKIPPED)
-			continue;
-		i_zero(&batch->outcomes[i]);
-		batch->outcomes[i].result = ANTISPAM_LATER;
-		batch->outcomes[i].skipped = TRUE;
-		batch->outcomes[i].why = "an earlier message failed";
-	}
-}
-
 static void rspamd_learn(void *context, const struct antispam_batch *batch,
 			 void **undo ATTR_UNUSED)
 {
@@ -400,20 +345,27 @@ static void rspamd_learn(void *context, const struct antispam_batch *batch,
 	   the password behind */
 	string_t *headers = t_str_new(strlen(ctx->headers) +
 				      RSPAMD_MAX_PASSWORD + 64);
-	const char *error;
-	unsigned int i;
+	struct rspamd_question question = { .ctx = ctx };
+	const struct antispam_daemon daemon = {
+		.name = "rspamd",
+		.peer = &ctx->peer,
+		.timeout_msecs = ctx->set->timeout_msecs,
+		.max_parallel = ctx->set->max_parallel,
+		.max_reply = ANTISPAM_RSPAMD_REPLY_MAX,
+		.is_whole = antispam_rspamd_reply_is_whole,
+		.head = rspamd_head,
+		.context = &question,
+		.judge = antispam_rspamd_reply_judge,
+		.secret = TRUE,
+	};
+	struct antispam_outcome outcome = { .result = ANTISPAM_LATER };
 
 	str_append(headers, ctx->headers);
-	if (rspamd_add_password(ctx, headers, &error) == 0) {
-		rspamd_learn_with(ctx, str_c(headers), batch);
+	if (rspamd_add_password(ctx, headers, &outcome.why) == 0) {
+		question.headers = str_c(headers);
+		antispam_daemon_learn(&daemon, batch);
 	} else {
-		for (i = 0; i < batch->count; i++) {
-			i_zero(&batch->outcomes[i]);
-			batch->outcomes[i].result = ANTISPAM_LATER;
-			batch->outcomes[i].why = error;
-			batch->outcomes[i].skipped =
-				batch->stop_on_failure && i > 0;
-		}
+		antispam_daemon_fail(batch, &outcome);
 	}
 	safe_memset(str_c_modifiable(headers), 0, str_len(headers));
 }

@@ -12,6 +12,7 @@
 #include "antispam-job.h"
 #include "antispam-runner.h"
 #include "antispam-backend.h"
+#include "antispam-daemon.h"
 #include "spamd-reply.h"
 
 /* Lessons that are described at a time. */
@@ -54,12 +55,18 @@ spamd_init(pool_t pool, const struct antispam_settings *set, void **context_r,
 	return 0;
 }
 
+struct spamd_question {
+	const struct spamd_context *ctx;
+	const char *user;
+};
+
 /* Names of headers, and the values spam and ham, are taken literally by spamd:
    it ignores what it does not know, and learns anything but "spam" as ham. */
-static const char *
-spamd_head(const struct spamd_context *ctx, const char *user, bool spam,
-	   uoff_t size)
+static const char *spamd_head(void *context, bool spam, uoff_t size)
 {
+	const struct spamd_question *question = context;
+	const struct antispam_settings *set = question->ctx->set;
+
 	return t_strdup_printf(
 		"TELL SPAMC/1.5\r\n"
 		"Message-class: %s\r\n"
@@ -68,93 +75,45 @@ spamd_head(const struct spamd_context *ctx, const char *user, bool spam,
 		"Content-length: %" PRIuUOFF_T "\r\n"
 		"\r\n",
 		spam ? "spam" : "ham",
-		ctx->set->spamd_set == ANTISPAM_SPAMD_SET_LOCAL_REMOTE ?
+		set->spamd_set == ANTISPAM_SPAMD_SET_LOCAL_REMOTE ?
 			"local, remote" :
 			"local",
-		user, size);
-}
-
-/* Returns TRUE if nothing more shall be started. */
-static bool
-spamd_judge(const struct antispam_exchange_reply *reply, void *context)
-{
-	struct antispam_outcome *outcome = context;
-
-	i_zero(outcome);
-	outcome->duration_msecs = reply->duration_msecs;
-	if (reply->end == ANTISPAM_EXCHANGE_ANSWERED) {
-		antispam_spamd_reply_judge(reply->text, outcome);
-	} else {
-		outcome->result = ANTISPAM_LATER;
-		outcome->why = reply->input_failed ?
-			reply->error :
-			t_strdup_printf("spamd can't be asked: %s",
-					reply->error);
-	}
-	return outcome->result == ANTISPAM_LATER;
-}
-
-static void spamd_learn_for(const struct spamd_context *ctx, const char *user,
-			    const struct antispam_batch *batch)
-{
-	struct antispam_exchange *exchanges =
-		t_new(struct antispam_exchange, batch->count);
-	struct antispam_exchange_reply *replies =
-		t_new(struct antispam_exchange_reply, batch->count);
-	unsigned int i;
-
-	for (i = 0; i < batch->count; i++) {
-		const struct antispam_job *job = batch->jobs[i];
-		struct antispam_exchange *exchange = &exchanges[i];
-
-		exchange->input = job->message;
-		/* what can't be read fails when it is sent */
-		if (i_stream_get_size(job->message, TRUE,
-				      &exchange->input_size) <= 0)
-			exchange->input_size = job->size;
-		exchange->head = spamd_head(ctx, user, job->spam,
-					    exchange->input_size);
-		exchange->half_close = TRUE;
-		exchange->timeout_msecs = ctx->set->timeout_msecs;
-		exchange->max_reply = ANTISPAM_SPAMD_REPLY_MAX;
-		exchange->is_whole = antispam_spamd_reply_is_whole;
-		exchange->is_failure = spamd_judge;
-		exchange->context = &batch->outcomes[i];
-	}
-	antispam_exchange_many(&ctx->peer, exchanges, batch->count,
-			       SPAMD_MAX_PARALLEL, batch->stop_on_failure,
-			       replies);
-	for (i = 0; i < batch->count; i++) {
-		if (replies[i].end != ANTISPAM_EXCHANGE_SKIPPED)
-			continue;
-		i_zero(&batch->outcomes[i]);
-		batch->outcomes[i].result = ANTISPAM_LATER;
-		batch->outcomes[i].skipped = TRUE;
-		batch->outcomes[i].why = "an earlier message failed";
-	}
+		question->user, size);
 }
 
 static void spamd_learn(void *context, const struct antispam_batch *batch,
 			void **undo ATTR_UNUSED)
 {
 	const struct spamd_context *ctx = context;
-	const char *user = ctx->set->spamd_user;
-	unsigned int i;
+	struct spamd_question question = {
+		.ctx = ctx,
+		.user = ctx->set->spamd_user,
+	};
+	const struct antispam_daemon daemon = {
+		.name = "spamd",
+		.peer = &ctx->peer,
+		.timeout_msecs = ctx->set->timeout_msecs,
+		.max_parallel = SPAMD_MAX_PARALLEL,
+		.max_reply = ANTISPAM_SPAMD_REPLY_MAX,
+		.half_close = TRUE,
+		.is_whole = antispam_spamd_reply_is_whole,
+		.head = spamd_head,
+		.context = &question,
+		.judge = antispam_spamd_reply_judge,
+	};
+	struct antispam_outcome outcome = { .result = ANTISPAM_BROKEN };
 
-	if (user == NULL)
-		user = batch->identity->username;
-	if (is_header_value(user)) {
-		spamd_learn_for(ctx, user, batch);
+	if (question.user == NULL)
+		question.user = batch->identity->username;
+	if (is_header_value(question.user)) {
+		antispam_daemon_learn(&daemon, batch);
 		return;
 	}
-	for (i = 0; i < batch->count; i++) {
-		i_zero(&batch->outcomes[i]);
-		batch->outcomes[i].result = ANTISPAM_BROKEN;
-		batch->outcomes[i].why = t_strdup_printf(
-			"the user's name \"%s\" holds a control character, "
-			"which spamd can't be told: set antispam_spamd_user",
-			str_sanitize(user, 100));
-	}
+	outcome.why = t_strdup_printf(
+		"the user's name \"%s\" holds a control character, which "
+		"spamd can't be told: set antispam_spamd_user",
+		str_sanitize(question.user, 100));
+	antispam_daemon_fail(batch, &outcome);
 }
 
 extern const struct antispam_backend antispam_backend_spamd;

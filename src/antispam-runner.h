@@ -169,4 +169,7 @@ void antispam_exchange_many(const struct antispam_peer *peer,
 			    bool stop_on_failure,
 			    struct antispam_exchange_reply *replies_r);
 
+/* The answer as antispam_run_said() gives it; NULL if there was none. */
+const char *antispam_exchange_said(const struct antispam_exchange_reply *reply);
+
 #endif

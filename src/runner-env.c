@@ -102,14 +102,15 @@ const char *antispam_run_describe(const struct antispam_run_reply *reply)
 
 static void append_lines(string_t *str, const char *output)
 {
-	const char *const *lines = t_strsplit(output, "\n");
+	const char *const *lines = t_strsplit(output, "\n"), *line;
 
 	for (; *lines != NULL; lines++) {
-		if (**lines == '\0' || strcmp(*lines, "\r") == 0)
+		line = t_str_rtrim(*lines, "\r");
+		if (*line == '\0')
 			continue;
 		if (str_len(str) > 0)
 			str_append(str, " | ");
-		str_sanitize_append(str, *lines, SAID_MAX);
+		str_sanitize_append(str, line, SAID_MAX);
 	}
 }
 
@@ -121,5 +122,15 @@ const char *antispam_run_said(const struct antispam_run_reply *reply)
 		return NULL;
 	append_lines(str, reply->out);
 	append_lines(str, reply->err);
+	return str_len(str) == 0 ? NULL : str_c(str);
+}
+
+const char *antispam_exchange_said(const struct antispam_exchange_reply *reply)
+{
+	string_t *str = t_str_new(256);
+
+	if (reply->end != ANTISPAM_EXCHANGE_ANSWERED)
+		return NULL;
+	append_lines(str, reply->text);
 	return str_len(str) == 0 ? NULL : str_c(str);
 }

@@ -147,9 +147,9 @@ lint_backends() {
 		backend=${file#backends/}
 		backend=${backend%%[-.]*}
 		(cd "$lint/code" && grep -HnE "$own_include" "$file") |
-			grep -vE '"antispam-(backend|job|program|runner|settings)\.h"' |
+			grep -vE '"antispam-(backend|daemon|job|program|runner|settings)\.h"' |
 			fail_found \
-				'a backend includes antispam-{backend,job,program,runner,settings}.h alone'
+				'a backend includes antispam-{backend,daemon,job,program,runner,settings}.h alone'
 		for other in backends/*.h; do
 			other=${other#backends/}
 			case $other in

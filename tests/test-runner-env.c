@@ -158,6 +158,33 @@ static void test_runner_said(void)
 	test_end();
 }
 
+static void test_exchange_said(void)
+{
+	static const struct {
+		enum antispam_exchange_end end;
+		const char *text, *said;
+	} tests[] = {
+		{ ANTISPAM_EXCHANGE_SKIPPED, NULL, NULL },
+		{ ANTISPAM_EXCHANGE_FAILED, NULL, NULL },
+		{ ANTISPAM_EXCHANGE_ANSWERED, "", NULL },
+		{ ANTISPAM_EXCHANGE_ANSWERED, "a\r\n\r\nb\001\n",
+		  "a | b?" },
+	};
+	struct antispam_exchange_reply reply;
+	unsigned int i;
+
+	test_begin("antispam_exchange_said()");
+	for (i = 0; i < N_ELEMENTS(tests); i++) {
+		i_zero(&reply);
+		reply.end = tests[i].end;
+		reply.text = tests[i].text;
+		test_assert_idx(null_strcmp(antispam_exchange_said(&reply),
+					    tests[i].said) == 0,
+				i);
+	}
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const test_functions[])(void) = {
@@ -165,6 +192,7 @@ int main(void)
 		test_runner_check_path,
 		test_runner_describe,
 		test_runner_said,
+		test_exchange_said,
 		NULL
 	};
 
