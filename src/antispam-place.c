@@ -13,6 +13,7 @@
 #include "antispam-job.h"
 #include "antispam-place.h"
 
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,19 +79,27 @@ place_init(struct antispam_place *place, const struct stat *st)
 	return TRUE;
 }
 
+/* maildir_file_do() has a data stack frame of its own, which is gone when it
+   returns, and the path with it. */
+struct maildir_place {
+	struct antispam_place *place;
+	char path[PATH_MAX];
+};
+
 /* Returns as maildir_file_do_func. */
 static int
 maildir_find(struct maildir_mailbox *mbox ATTR_UNUSED, const char *path,
-	     struct antispam_place *place)
+	     struct maildir_place *found)
 {
+	struct antispam_place *place = found->place;
 	struct stat st;
 
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : -1;
-	if (!place_init(place, &st))
+	if (!place_init(place, &st) ||
+	    i_strocpy(found->path, path, sizeof(found->path)) < 0)
 		return -1;
 	place->fd = -1;
-	place->path = t_strdup(path);
 	place->offset = 0;
 	place->size = place->file_size;
 	return 1;
@@ -99,10 +108,16 @@ maildir_find(struct maildir_mailbox *mbox ATTR_UNUSED, const char *path,
 bool antispam_place_find_path(struct mail *mail,
 			      struct antispam_place *place_r)
 {
-	return strcmp(mail->box->storage->name, "maildir") == 0 &&
-		!is_filtered(mail) &&
-		maildir_file_do(MAILDIR_MAILBOX(mail->box), mail->uid,
-				maildir_find, place_r) > 0;
+	struct maildir_place found;
+
+	found.place = place_r;
+	if (strcmp(mail->box->storage->name, "maildir") != 0 ||
+	    is_filtered(mail) ||
+	    maildir_file_do(MAILDIR_MAILBOX(mail->box), mail->uid,
+			    maildir_find, &found) <= 0)
+		return FALSE;
+	place_r->path = t_strdup(found.path);
+	return TRUE;
 }
 
 bool antispam_place_find(struct mail *mail, struct istream *input,
