@@ -226,6 +226,26 @@ bool antispam_queue_entry_lock(struct antispam_queue_entry *entry)
 	return fstat(entry->jobs_fd, &st) == 0 && st.st_nlink > 0;
 }
 
+bool antispam_queue_entry_is_locked(int queue_fd, const char *name)
+{
+	struct antispam_queue_entry entry = {
+		.name = name,
+		.dir_fd = -1,
+		.jobs_fd = -1,
+	};
+	const char *error;
+	struct stat st;
+	bool locked;
+
+	locked = entry_open_dir(queue_fd, &entry, &error) ==
+			ANTISPAM_QUEUE_FOUND &&
+		entry_open_file(&entry, ANTISPAM_QUEUE_JOBS_FILE,
+				&entry.jobs_fd, &st, &error) > 0 &&
+		flock(entry.jobs_fd, LOCK_EX | LOCK_NB) < 0;
+	antispam_queue_entry_close(&entry);
+	return locked;
+}
+
 struct entry_reader {
 	const struct antispam_queue_entry *entry;
 	struct istream *input;

@@ -46,6 +46,10 @@ void antispam_queue_entry_close(struct antispam_queue_entry *entry);
    that closes it releases it. */
 bool antispam_queue_entry_lock(struct antispam_queue_entry *entry);
 
+/* Does somebody have the lock of the transaction name, whether it is finished
+   or not? What is no transaction has none. */
+bool antispam_queue_entry_is_locked(int queue_fd, const char *name);
+
 /* Called for each job; its strings are on the data stack. */
 typedef void
 antispam_queue_job_callback_t(unsigned int idx,

@@ -368,9 +368,9 @@ static bool has_job_file(const struct trainer_queue *queue, const char *name)
 	return faccessat(queue->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-/* Somebody may still write it, or remove it. If not, remove it after a while:
-   before the job file was finished nothing was promised, and without it nothing
-   is left to do. */
+/* Somebody may be about to write it, or remove it. If not, remove it after a
+   while: before the job file was finished nothing was promised, and without it
+   nothing is left to do. */
 static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
 				  const char *why)
 {
@@ -385,33 +385,53 @@ static void queue_note_unfinished(struct trainer_queue *queue, const char *name,
 	}
 }
 
-/* Its writer is alive, or somebody else works on it. */
-static bool entry_is_locked(struct antispam_queue_entry *entry)
+/* Its writer is alive. That may take as long as a client likes to send a
+   message; and until it has finished, the end of its file is what somebody has
+   written into a message. */
+static bool is_being_written(const struct trainer_queue *queue,
+			     const char *name)
 {
-	return !antispam_queue_entry_lock(entry);
+	return antispam_queue_name_is_hidden(name) &&
+		antispam_queue_entry_is_locked(queue->fd, name);
+}
+
+static void
+queue_look_at_other(struct trainer_queue *queue, const char *name,
+		    enum antispam_queue_found found, const char *why)
+{
+	switch (found) {
+	case ANTISPAM_QUEUE_FOUND:
+	case ANTISPAM_QUEUE_GONE:
+		break;
+	case ANTISPAM_QUEUE_UNFINISHED:
+		queue_note_unfinished(queue, name, why);
+		break;
+	case ANTISPAM_QUEUE_INVALID:
+		queue_set_aside(queue, name, why);
+		break;
+	case ANTISPAM_QUEUE_UNREADABLE:
+		queue_complain(queue, name, "can't be read", why);
+		break;
+	}
 }
 
 static void queue_look_at(struct trainer_queue *queue, const char *name)
 {
 	struct antispam_queue_entry entry;
+	enum antispam_queue_found found;
 	const char *error;
 
-	switch (antispam_queue_entry_open(queue->fd, name, &entry, &error)) {
-	case ANTISPAM_QUEUE_FOUND:
-		break;
-	case ANTISPAM_QUEUE_GONE:
-		return;
-	case ANTISPAM_QUEUE_UNFINISHED:
-		queue_note_unfinished(queue, name, error);
-		return;
-	case ANTISPAM_QUEUE_INVALID:
-		queue_set_aside(queue, name, error);
-		return;
-	case ANTISPAM_QUEUE_UNREADABLE:
-		queue_complain(queue, name, "can't be read", error);
+	found = antispam_queue_entry_open(queue->fd, name, &entry, &error);
+	if (found != ANTISPAM_QUEUE_FOUND) {
+		if (is_being_written(queue, name))
+			queue->hidden++;
+		else
+			queue_look_at_other(queue, name, found, error);
 		return;
 	}
-	if (antispam_queue_name_is_hidden(name) && entry_is_locked(&entry))
+	/* its writer lives, or somebody else works on it */
+	if (antispam_queue_name_is_hidden(name) &&
+	    !antispam_queue_entry_lock(&entry))
 		queue->hidden++;
 	else
 		queue_load(queue, &entry);
