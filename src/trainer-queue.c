@@ -33,7 +33,7 @@
 #define USER_FREE_JOBS 10000
 #define USER_MAX_JOBS 500000
 #define ALL_MAX_JOBS 1000000
-/* Errors of one scan that are logged. */
+/* Errors that are logged from the end of one scan to that of the next. */
 #define SCAN_MAX_ERRORS 10
 /* Names in log lines, and reasons, are cut here, in bytes. */
 #define NAME_SHOWN 200
@@ -57,6 +57,7 @@ struct trainer_queue {
 	DIR *scan;
 	/* Hidden ones with a living writer, in this scan and in the last. */
 	unsigned int hidden, last_hidden;
+	/* Since the last one ended. */
 	unsigned int scan_errors;
 	bool left_out_logged;
 };
@@ -479,7 +480,6 @@ static bool scan_begin(struct trainer_queue *queue)
 		return FALSE;
 	}
 	queue->hidden = 0;
-	queue->scan_errors = 0;
 	return TRUE;
 }
 
@@ -492,6 +492,7 @@ static void scan_end(struct trainer_queue *queue)
 		e_error(queue->event, "%s: %u more like that", queue->dir,
 			queue->scan_errors - SCAN_MAX_ERRORS);
 	}
+	queue->scan_errors = 0;
 	trainer_unfinished_seen_all(queue->unfinished);
 }
 

@@ -87,11 +87,48 @@ static void test_invalid(void)
 	test_end();
 }
 
+/* Put aside what the trainer is told of. */
+static void look_at_invalid(struct trainer_queue *queue, unsigned int number)
+{
+	const char *name = t_strdup_printf("job.%u", number);
+
+	tx_mkdir(name);
+	test_assert(chmod(queue_test_path(name), 0777) == 0);
+	(void)trainer_queue_look(queue, name);
+	name = t_strdup_printf("failed.%u", number);
+	test_assert(rmdir(queue_test_path(name)) == 0);
+}
+
+/* The log is told of some one by one, and of all, whenever they are found. */
+static void test_many_errors(void)
+{
+	struct trainer_queue *queue;
+	unsigned int i;
+
+	test_begin("trainer queue: errors between two scans are counted");
+	queue = queue_init();
+	scan(queue);
+	test_expect_errors(10);
+	for (i = 0; i < 15; i++)
+		T_BEGIN {
+			look_at_invalid(queue, i);
+		} T_END;
+	test_expect_no_more_errors();
+	test_expect_error_string(": 5 more like that");
+	scan(queue);
+	test_expect_no_more_errors();
+	scan(queue);
+	queue_deinit(&queue);
+	test_assert(queue_test_is_empty());
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const tests[])(void) = {
 		test_being_written,
 		test_invalid,
+		test_many_errors,
 		NULL
 	};
 	int ret;
