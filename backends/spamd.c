@@ -121,6 +121,7 @@ const struct antispam_backend antispam_backend_spamd = {
 	.name = "spamd",
 	.needs = ANTISPAM_NEED_MESSAGE,
 	.max_batch = SPAMD_MAX_BATCH,
+	.max_parallel = SPAMD_MAX_PARALLEL,
 	.init = spamd_init,
 	.learn = spamd_learn,
 };

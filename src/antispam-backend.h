@@ -70,6 +70,9 @@ struct antispam_backend {
 	const char *signature_header, *signature_regex;
 	/* How many jobs learn() takes at a time. */
 	unsigned int max_batch;
+	/* How many of them are under way at the same time, at most; 0 =
+	   antispam_max_parallel says so. */
+	unsigned int max_parallel;
 	/* How many of them the filter itself takes at once, so that they are
 	   LATER together; then learn() takes so many. NULL or 0 = each has its
 	   own outcome. */

@@ -6,9 +6,9 @@
 #include "antispam-teacher.h"
 #include "trainer-teach.h"
 
-/* Of a filter that takes one message at a time, so many runs side by side are
-   handed over together, times antispam_max_parallel. If none of them comes to
-   anything, the filter is dead. */
+/* Of a filter that takes one message at a time, so many are handed over
+   together, times those that are under way side by side. If none of them comes
+   to anything, the filter is dead. */
 #define TEACH_ROUNDS 4
 /* A filter that takes many at a time is dead if it took none of so many that
    were handed over alone, one after the other. */
@@ -174,6 +174,15 @@ teach_singly(struct teach *teach, struct trainer_lesson *const *lessons,
 	teach_done(teach, lessons, count);
 }
 
+/* Lessons that are under way at the same time. */
+static unsigned int teach_parallel(const struct antispam_teacher *teacher)
+{
+	const unsigned int parallel = I_MAX(teacher->set->max_parallel, 1);
+	const unsigned int most = teacher->backend->max_parallel;
+
+	return most == 0 ? parallel : I_MIN(parallel, most);
+}
+
 void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		   struct trainer_lesson *const *lessons, unsigned int count,
 		   trainer_teach_callback_t *callback, void *context)
@@ -184,13 +193,12 @@ void trainer_teach(const struct antispam_teacher *teacher, pool_t pool,
 		.callback = callback,
 		.context = context,
 	};
-	const unsigned int parallel = I_MAX(teacher->set->max_parallel, 1);
 	unsigned int size, next;
 	bool together;
 
 	size = antispam_teacher_batch(teacher, &together);
 	if (!together)
-		size = I_MIN(size, parallel * TEACH_ROUNDS);
+		size = I_MIN(size, teach_parallel(teacher) * TEACH_ROUNDS);
 	for (; count > 0; count -= next, lessons += next) {
 		next = I_MIN(count, size);
 		if (together)
@@ -216,6 +224,6 @@ unsigned int trainer_teach_silence_msecs(const struct antispam_teacher *teacher)
 	const unsigned int size = antispam_teacher_batch(teacher, &together);
 	const uint64_t runs = together ? halvings(size) : TEACH_ROUNDS + 1;
 
-	return I_MIN(runs * (teacher->set->timeout_msecs + TEACH_END_MSECS),
+	return I_MIN(runs * ((uint64_t)teacher->set->timeout_msecs + TEACH_END_MSECS),
 		     UINT_MAX / 2);
 }

@@ -123,7 +123,7 @@ static void filter_learn(void *context, const struct antispam_batch *batch,
 	}
 }
 
-static const struct antispam_backend backend = {
+static struct antispam_backend backend = {
 	.name = "test",
 	.max_batch = 32,
 	.takes_many = filter_takes_many,
@@ -435,6 +435,60 @@ static void test_dead_and_closed(void)
 	test_end();
 }
 
+/* Those that the filter takes one after the other are handed over few at a
+   time, or it could be told long after silence_msecs what came of them. */
+static void test_one_by_one(void)
+{
+	pool_t pool = pool_alloconly_create("test", 1024);
+	unsigned int most;
+
+	test_begin("teach: a filter that has its own limit of what is parallel");
+	for (most = 1; most <= 8; most *= 2) {
+		backend.max_parallel = most;
+		lessons_init(100);
+		teach(pool, 4, 100);
+		test_assert_idx(filter.biggest == 4 * I_MIN(most, 4), most);
+	}
+	backend.max_parallel = 0;
+	lessons_init(100);
+	teach(pool, 4, 100);
+	test_assert(filter.biggest == 16);
+	pool_unref(&pool);
+	test_end();
+}
+
+static void test_silence(void)
+{
+	static const struct {
+		unsigned int many, timeout_msecs, silence_msecs;
+	} rows[] = {
+		{ 0, 1000, 5 * 7000 },
+		{ 1, 1000, 2 * 7000 },
+		{ 500, 1000, 11 * 7000 },
+		{ 0, UINT_MAX, UINT_MAX / 2 },
+	};
+	unsigned int i;
+
+	test_begin("teach: how long it may say nothing");
+	for (i = 0; i < N_ELEMENTS(rows); i++) {
+		const struct antispam_settings set = {
+			.max_parallel = 4,
+			.timeout_msecs = rows[i].timeout_msecs,
+		};
+		const struct antispam_teacher teacher = {
+			.set = &set,
+			.backend = &backend,
+			.backend_context = &filter,
+		};
+
+		filter.many = rows[i].many;
+		test_assert_idx(trainer_teach_silence_msecs(&teacher) ==
+					rows[i].silence_msecs,
+				i);
+	}
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const tests[])(void) = {
@@ -444,6 +498,8 @@ int main(void)
 		test_poisons,
 		test_dead,
 		test_dead_and_closed,
+		test_one_by_one,
+		test_silence,
 		NULL
 	};
 
