@@ -299,7 +299,8 @@ run_log_reason(const struct trainer_run *run, const struct run_reason *reason)
 	if (reason->wait_msecs == UINT_MAX) {
 		str_printfa(str, "; it is given up, and kept in %s/failed.%s",
 			    run->set.queue_dir,
-			    strchr(reason->tx_name + 1, '.') + 1);
+			    str_sanitize(strchr(reason->tx_name + 1, '.') + 1,
+					 RUN_NAME_MAX));
 	} else {
 		str_printfa(str, "; tried again in %u s",
 			    (reason->wait_msecs + 999) / 1000);

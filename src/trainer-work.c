@@ -9,6 +9,7 @@
 #include "lib.h"
 #include "array.h"
 #include "lib-event.h"
+#include "str-sanitize.h"
 #include "antispam-settings.h"
 #include "antispam-backend.h"
 #include "antispam-queue.h"
@@ -27,6 +28,8 @@
 /* No transaction has more files than this that a child removes at once: a link
    a job, and a few. */
 #define WORK_REMOVE_MAX (ANTISPAM_QUEUE_JOBS_MAX + 10)
+/* Of what has a transaction's name, in the log, in bytes. */
+#define WORK_ERROR_MAX 400
 
 struct work_tx {
 	struct antispam_queue_entry entry;
@@ -128,7 +131,7 @@ static void tx_save(struct work *work, struct work_tx *tx)
 		e_error(work->teacher->event,
 			"what was learned will be learned again, if this "
 			"service is restarted: %s",
-			error);
+			str_sanitize(error, WORK_ERROR_MAX));
 	}
 	/* what has failed is kept, and so is what can't be removed: it would
 	   be found again and again */
@@ -136,7 +139,8 @@ static void tx_save(struct work *work, struct work_tx *tx)
 	    antispam_queue_entry_rename(queue_fd, tx->entry.name,
 					ANTISPAM_QUEUE_PREFIX_FAILED) == NULL) {
 		e_error(work->teacher->event, "rename(%s/%s) failed: %m",
-			work->task->queue_dir, tx->entry.name);
+			work->task->queue_dir,
+			str_sanitize(tx->entry.name, WORK_ERROR_MAX));
 	}
 }
 
