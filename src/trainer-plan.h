@@ -35,8 +35,6 @@ struct trainer_tx {
 	uid_t uid;
 	/* Jobs that are not settled. */
 	unsigned int waiting;
-	/* A child works on it. */
-	bool running;
 	/* It is to be forgotten, as soon as nobody refers to it. */
 	bool gone;
 	unsigned int count;
