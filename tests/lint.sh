@@ -355,7 +355,7 @@ lint_analyze() {
 		-D'array_foreach(a, e)=while (next(a, &(e)))' \
 		-D'array_foreach_elem(a, e)=while (next(a, &(e)))' \
 		-D'array_foreach_modifiable(a, e)=while (next(a, &(e)))' \
-		-DT_BEGIN= -DT_END= -D'DOVEADM_CMD_PARAM(a, b, c, d)=' \
+		-DT_BEGIN= -DT_END= -DATTR_UNUSED= -D'DOVEADM_CMD_PARAM(a, b, c, d)=' \
 		-Isrc -Isrc/compat -Ibackends $cppflags \
 		$(c_files_but '*.c' 'tests/*')
 	! needed clang || for file in $(c_files_but '*.c' 'tests/*'); do
