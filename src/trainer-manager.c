@@ -8,6 +8,8 @@
 #include "array.h"
 #include "ioloop.h"
 #include "lib-event.h"
+#include "str-sanitize.h"
+#include "trainer-owner.h"
 #include "trainer-plan.h"
 #include "trainer-queue.h"
 #include "trainer-run.h"
@@ -22,9 +24,14 @@
 #define MANAGER_MAX_TXS 200
 /* Wait so long if another trainer works for a user, if no child can be started,
    or, for a user whose last child had to be ended: others come first. */
-#define MANAGER_BUSY_USECS (1000 * 1000)
-#define MANAGER_FAULT_USECS (10 * 1000 * 1000)
+#define MANAGER_BUSY_USECS (1000LL * 1000)
+/* The former is doubled so often. */
+#define MANAGER_BUSY_DOUBLINGS 6
+#define MANAGER_FAULT_USECS (10LL * 1000 * 1000)
 #define MANAGER_SILENT_USECS (10LL * 60 * 1000 * 1000)
+
+/* A user's name in the log is cut here, in bytes. */
+#define MANAGER_NAME_MAX 200
 
 struct trainer_manager {
 	struct trainer_manager_settings set;
@@ -60,6 +67,25 @@ static void manager_set_busy(struct trainer_manager *manager)
 
 /* Children */
 
+/* Somebody has the lock of what is to be learned: another trainer, for a short
+   time; or the user himself, who may. */
+static void manager_note_busy(struct trainer_manager *manager,
+			      struct trainer_user *user, bool busy)
+{
+	if (!busy) {
+		user->busy_runs = 0;
+		return;
+	}
+	user->due += MANAGER_BUSY_USECS
+		<< I_MIN(user->busy_runs, MANAGER_BUSY_DOUBLINGS);
+	if (++user->busy_runs == MANAGER_BUSY_DOUBLINGS) {
+		e_warning(manager->event,
+			  "antispam: user %s: another process keeps lessons "
+			  "locked that wait; they are learned when it ends",
+			  str_sanitize(user->username, MANAGER_NAME_MAX));
+	}
+}
+
 static void manager_run_ended(struct trainer_run *run, void *context)
 {
 	struct trainer_manager *manager = context;
@@ -73,10 +99,9 @@ static void manager_run_ended(struct trainer_run *run, void *context)
 	array_delete(&manager->runs, i, 1);
 
 	user->running = FALSE;
-	user->last_run = trainer_queue_clock();
+	user->last_run = user->owner->last_run = trainer_queue_clock();
 	user->due = user->last_run;
-	if (trainer_run_was_busy(run))
-		user->due += MANAGER_BUSY_USECS;
+	manager_note_busy(manager, user, trainer_run_was_busy(run));
 	if (trainer_run_was_silent(run))
 		user->not_before = user->last_run + MANAGER_SILENT_USECS;
 	trainer_queue_clean(manager->queue, user);
@@ -136,7 +161,17 @@ manager_start_user(struct trainer_manager *manager, struct trainer_user *user,
 		user->due = now + MANAGER_FAULT_USECS;
 }
 
-/* The user who is due and has waited longest for a child. */
+/* Whose turn is it rather? Of uids, the one that has waited longest for a child;
+   of its users likewise. */
+static bool
+user_comes_before(const struct trainer_user *a, const struct trainer_user *b)
+{
+	if (a->owner->last_run != b->owner->last_run)
+		return a->owner->last_run < b->owner->last_run;
+	return a->last_run < b->last_run;
+}
+
+/* The user who is due and whose turn it is. */
 static struct trainer_user *
 manager_next_user(struct trainer_manager *manager, int64_t now)
 {
@@ -145,7 +180,7 @@ manager_next_user(struct trainer_manager *manager, int64_t now)
 	array_foreach_elem(trainer_queue_users(manager->queue), user) {
 		if (user->running || I_MAX(user->due, user->not_before) > now)
 			continue;
-		if (next == NULL || user->last_run < next->last_run)
+		if (next == NULL || user_comes_before(user, next))
 			next = user;
 	}
 	return next;

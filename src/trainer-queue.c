@@ -15,6 +15,7 @@
 #include "antispam-queue-dir.h"
 #include "antispam-queue-entry.h"
 #include "trainer-load.h"
+#include "trainer-owner.h"
 #include "trainer-unfinished.h"
 #include "trainer-queue.h"
 
@@ -48,8 +49,7 @@ struct trainer_queue {
 	HASH_TABLE(const char *, struct trainer_tx *) txs;
 	ARRAY_TYPE(trainer_user) users;
 	HASH_TABLE(const char *, struct trainer_user *) users_by_key;
-	/* Jobs of a uid, whoever they name; keys are uid_key(). */
-	HASH_TABLE(void *, void *) owners;
+	struct trainer_owners *owners;
 	unsigned int jobs;
 	struct trainer_unfinished *unfinished;
 
@@ -83,34 +83,12 @@ struct trainer_queue *trainer_queue_init(struct event *event, const char *dir,
 	i_array_init(&queue->users, 16);
 	hash_table_create(&queue->users_by_key, default_pool, 0, str_hash,
 			  strcmp);
-	hash_table_create_direct(&queue->owners, default_pool, 0);
+	queue->owners = trainer_owners_init();
 	queue->unfinished = trainer_unfinished_init();
 	return queue;
 }
 
 /* Users and owners */
-
-static void *uid_key(uid_t uid)
-{
-	return POINTER_CAST((uintptr_t)uid + 1);
-}
-
-static unsigned int owner_jobs(struct trainer_queue *queue, uid_t uid)
-{
-	return POINTER_CAST_TO(hash_table_lookup(queue->owners, uid_key(uid)),
-			       unsigned int);
-}
-
-static void
-owner_set_jobs(struct trainer_queue *queue, uid_t uid, unsigned int jobs)
-{
-	if (jobs == 0)
-		hash_table_try_remove(queue->owners, uid_key(uid));
-	else {
-		hash_table_update(queue->owners, uid_key(uid),
-				  POINTER_CAST(jobs));
-	}
-}
 
 static struct trainer_user *
 user_get(struct trainer_queue *queue, const char *username, uid_t uid)
@@ -125,6 +103,8 @@ user_get(struct trainer_queue *queue, const char *username, uid_t uid)
 	user->key = i_strdup(key);
 	user->username = i_strdup(username);
 	user->uid = uid;
+	user->owner = trainer_owner_get(queue->owners, uid);
+	user->owner->users++;
 	user->due = INT64_MAX;
 	user->sorted = TRUE;
 	i_array_init(&user->txs, 8);
@@ -139,6 +119,7 @@ static void user_free(struct trainer_queue *queue, struct trainer_user *user)
 	const char *key = user->key;
 
 	hash_table_remove(queue->users_by_key, key);
+	user->owner->users--;
 	array_free(&user->txs);
 	i_free(user->key);
 	i_free(user->username);
@@ -175,7 +156,7 @@ static void tx_free(struct trainer_queue *queue, struct trainer_tx *tx)
 	const char *name = tx->name;
 
 	hash_table_remove(queue->txs, name);
-	owner_set_jobs(queue, tx->uid, owner_jobs(queue, tx->uid) - tx->count);
+	trainer_owner_get(queue->owners, tx->uid)->jobs -= tx->count;
 	queue->jobs -= tx->count;
 	i_free(tx->name);
 	i_free(tx);
@@ -226,7 +207,7 @@ void trainer_queue_deinit(struct trainer_queue **_queue)
 		(void)closedir(queue->scan);
 	hash_table_destroy(&queue->txs);
 	hash_table_destroy(&queue->users_by_key);
-	hash_table_destroy(&queue->owners);
+	trainer_owners_deinit(&queue->owners);
 	trainer_unfinished_deinit(&queue->unfinished);
 	array_free(&queue->users);
 	i_close_fd(&queue->fd);
@@ -315,7 +296,7 @@ queue_add(struct trainer_queue *queue, const char *username,
 	struct trainer_user *user = user_get(queue, username, tx->uid);
 	const char *name = tx->name;
 
-	owner_set_jobs(queue, tx->uid, owner_jobs(queue, tx->uid) + tx->count);
+	user->owner->jobs += tx->count;
 	queue->jobs += tx->count;
 	hash_table_insert(queue->txs, name, tx);
 	user_add(user, tx);
@@ -325,10 +306,14 @@ queue_add(struct trainer_queue *queue, const char *username,
 static bool queue_has_room(struct trainer_queue *queue,
 			   const struct antispam_queue_entry *entry)
 {
-	const unsigned int count = entry->end.count;
-	const unsigned int mine = owner_jobs(queue, entry->uid);
+	const struct trainer_owner *owner =
+		trainer_owner_get(queue->owners, entry->uid);
+	const unsigned int count = entry->end.count, mine = owner->jobs;
 	const bool room = queue->jobs + count <= ALL_MAX_JOBS;
 
+	/* reading much in vain takes time from others: once a scan will do */
+	if (owner->vain && count > USER_FREE_JOBS)
+		return FALSE;
 	/* who has put little there does not wait for those who have put very
 	   much */
 	if (mine + count <= USER_FREE_JOBS ||
@@ -356,10 +341,12 @@ queue_load(struct trainer_queue *queue,
 	if (!queue_has_room(queue, entry))
 		return;
 	tx = trainer_load_tx(entry, &username, &error);
-	if (tx == NULL)
+	if (tx == NULL) {
+		trainer_owner_get(queue->owners, entry->uid)->vain = TRUE;
 		queue_set_aside(queue, entry->name, error);
-	else
-		queue_add(queue, username, tx);
+		return;
+	}
+	queue_add(queue, username, tx);
 }
 
 /* One that is visible has had it. */
@@ -480,6 +467,7 @@ static bool scan_begin(struct trainer_queue *queue)
 		return FALSE;
 	}
 	queue->hidden = 0;
+	trainer_owners_scan(queue->owners);
 	return TRUE;
 }
 

@@ -4,6 +4,7 @@
 #include "trainer-plan.h"
 
 struct event;
+struct trainer_owner;
 
 /* Those of one user who wait. */
 struct trainer_user {
@@ -12,6 +13,7 @@ struct trainer_user {
 	char *username;
 	/* Whose directories they are. */
 	uid_t uid;
+	struct trainer_owner *owner;
 	/* Not necessarily sorted, see trainer_queue_sort(). */
 	ARRAY_TYPE(trainer_tx) txs;
 	bool sorted;
@@ -19,6 +21,8 @@ struct trainer_user {
 	int64_t due, last_run;
 	/* Whatever is due. */
 	int64_t not_before;
+	/* Children in a row that found another one at work. */
+	unsigned int busy_runs;
 	/* A child works for the user. */
 	bool running;
 };
