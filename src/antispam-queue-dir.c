@@ -63,22 +63,40 @@ const char *antispam_queue_dir_remedy(const char *path, uid_t uid)
 			       path);
 }
 
-/* What makes an existing directory right. Who is not root can't know whether
-   the trainer is. */
-static const char *chown_remedy(const char *path, uid_t uid)
+/* Who is not root can't know whether the trainer is. */
+static const char *either(const char *for_root, uid_t uid, const char *for_uid)
+{
+	return t_strdup_printf("%s (if %s is the user of service "
+			       "antispam-trainer and of all mail: %s)",
+			       for_root, user_name(uid), for_uid);
+}
+
+const char *antispam_queue_dir_remedies(const char *path, uid_t uid)
+{
+	const char *for_root = antispam_queue_dir_remedy(path, 0);
+
+	if (uid == 0)
+		return for_root;
+	return either(for_root, uid, antispam_queue_dir_remedy(path, uid));
+}
+
+/* What makes a directory right that is owner's. */
+static const char *chown_remedy(const char *path, uid_t uid, uid_t owner)
 {
 	const char *name, *remedy;
 
 	path = str_sanitize(path, PATH_MAX);
 	remedy = t_strdup_printf("chown root:root %s && chmod 1733 %s", path,
 				 path);
-	if (uid == 0)
-		return remedy;
-	name = user_name(uid);
-	return t_strdup_printf("%s (if %s is the user of service "
-			       "antispam-trainer and of all mail: chown %s %s "
-			       "&& chmod 0700 %s)",
-			       remedy, name, name, path, path);
+	if (uid == 0) {
+		name = user_name(owner);
+		return t_strdup_printf("%s (if all mail is %s's: write user = "
+				       "%s within service antispam-trainer { })",
+				       remedy, name, name);
+	}
+	return either(remedy, uid,
+		      t_strdup_printf("chown %s %s && chmod 0700 %s",
+				      user_name(uid), path, path));
 }
 
 /* Somebody else than the owner can remove or replace what lies there. */
@@ -92,13 +110,17 @@ static int
 check_parent(const char *path, uid_t uid, const struct stat *st,
 	     const char **error_r)
 {
-	const char *parent = str_sanitize(parent_of(path), PATH_MAX);
+	const char *name, *parent = str_sanitize(parent_of(path), PATH_MAX);
 
 	if (st->st_uid != 0 && st->st_uid != uid) {
+		/* chown would take a vmail user's mail away, if it is there */
+		name = user_name(st->st_uid);
 		return dir_error(path, error_r,
 				 "the directory above it belongs to %s, who "
-				 "could replace it; type: chown root %s",
-				 user_name(st->st_uid), parent);
+				 "could replace it; if all mail is %s's, write "
+				 "user = %s within service antispam-trainer { }, "
+				 "otherwise type: chown root %s",
+				 name, name, name, parent);
 	}
 	if (is_open_to_others(st)) {
 		return dir_error(path, error_r,
@@ -130,7 +152,8 @@ int antispam_queue_dir_check(const char *path, uid_t uid,
 		return dir_error(path, error_r,
 				 "it belongs to %s, who could change what "
 				 "waits there; type: %s",
-				 user_name(st->st_uid), chown_remedy(path, uid));
+				 user_name(st->st_uid),
+				 chown_remedy(path, uid, st->st_uid));
 	}
 	if (is_open_to_others(st)) {
 		return dir_error(path, error_r,

@@ -11,6 +11,10 @@ struct stat;
    uid: root's, mode 1733, or a vmail user's own, mode 0700. Data stack. */
 const char *antispam_queue_dir_remedy(const char *path, uid_t uid);
 
+/* The same for who is uid and can't know whether the trainer is root: root's,
+   and when to type uid's own. */
+const char *antispam_queue_dir_remedies(const char *path, uid_t uid);
+
 /* Is it safe: a directory that belongs to root or to uid, in which nobody
    removes what is another's, and so is its parent? st is of path itself (of a
    symbolic link, not of what it leads to). Returns 0, or -1 and *error_r (data

@@ -131,7 +131,7 @@ queue_open(struct antispam_queue *queue, bool *missing_r, const char **error_r)
 			"antispam_queue_dir = %s: there is no such directory; "
 			"%s",
 			queue->dir,
-			antispam_queue_dir_remedy(queue->dir, geteuid()));
+			antispam_queue_dir_remedies(queue->dir, geteuid()));
 	}
 	return -1;
 }

@@ -83,7 +83,7 @@ static void status_dir_fd(struct antispam_status *status, int fd)
 			"antispam_queue_dir = %s: uid %ld can't write to it: "
 			"%m; type: %s",
 			path, (long)geteuid(),
-			antispam_queue_dir_remedy(path, 0));
+			antispam_queue_dir_remedies(path, geteuid()));
 	}
 	if (why == NULL) {
 		show(status, "messages", "linked", "");
@@ -109,8 +109,8 @@ static void status_dir(struct antispam_status *status)
 			status, "queue-dir",
 			"antispam_queue_dir = %s: it is missing; "
 			"antispam-trainer makes it when Dovecot is restarted, "
-			"or type: %s",
-			path, antispam_queue_dir_remedy(path, 0));
+			"unless its log says why not; or type: %s",
+			path, antispam_queue_dir_remedies(path, geteuid()));
 	} else {
 		status_dir_fd(status, fd);
 		i_close_fd(&fd);

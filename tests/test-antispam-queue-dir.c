@@ -38,7 +38,8 @@ static const struct {
 	{ 0, 0040775, 0, 0041733, 0, "(mode 0775)" },
 	{ 0, PARENT, ALICE, 0041733, 0,
 	  "the directory above it belongs to 987001, who could replace it; "
-	  "type: chown root /q" },
+	  "if all mail is 987001's, write user = 987001 within service "
+	  "antispam-trainer { }, otherwise type: chown root /q" },
 	{ BOB, PARENT, ALICE, 0041733, 0, "above it belongs to 987001" },
 	/* what it is */
 	{ 0, PARENT, 0, 0120777, 0,
@@ -49,7 +50,9 @@ static const struct {
 	/* whose it is */
 	{ 0, PARENT, 0, 0041733, ALICE,
 	  "it belongs to 987001, who could change what waits there; " ROOT_REMEDY },
-	{ 0, PARENT, 0, 0040700, ALICE, ROOT_REMEDY },
+	{ 0, PARENT, 0, 0040700, ALICE,
+	  ROOT_REMEDY " (if all mail is 987001's: write user = 987001 within "
+		      "service antispam-trainer { })" },
 	{ BOB, PARENT, 0, 0041733, ALICE,
 	  ROOT_REMEDY " (if 987002 is the user of service antispam-trainer "
 		      "and of all mail: chown 987002 /q/d && chmod 0700 /q/d)" },
@@ -205,6 +208,12 @@ static void test_antispam_queue_dir_remedy(void)
 			   "install -d -o root -g root -m 1733 /q/d");
 	test_assert_strcmp(antispam_queue_dir_remedy("/q\n/d", ALICE),
 			   "install -d -o 987001 -m 0700 /q?/d");
+	test_assert_strcmp(antispam_queue_dir_remedies("/q/d", 0),
+			   antispam_queue_dir_remedy("/q/d", 0));
+	test_assert_strcmp(antispam_queue_dir_remedies("/q/d", ALICE),
+			   "install -d -o root -g root -m 1733 /q/d (if 987001 "
+			   "is the user of service antispam-trainer and of all "
+			   "mail: install -d -o 987001 -m 0700 /q/d)");
 	test_end();
 }
 
