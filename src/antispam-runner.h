@@ -45,8 +45,9 @@ struct antispam_run_reply {
 	/* What the program wrote, at most max_output bytes of each, NULs
 	   turned into '?'. Never NULL but for ANTISPAM_RUN_SKIPPED. */
 	const char *out, *err;
-	/* For ANTISPAM_RUN_FAILED: what happened, without the program's name
-	   ("timed out after 60 s", "killed by signal 9 (Killed)"). */
+	/* For ANTISPAM_RUN_FAILED: what happened ("timed out after 60 s",
+	   "killed by signal 9 (Killed)"); of a program that could not be
+	   started it says which. */
 	const char *error;
 	unsigned int duration_msecs;
 };
@@ -82,6 +83,10 @@ antispam_run_env(const struct antispam_identity *identity,
    *error_r (data stack) that names setting and path: not an absolute path. */
 int antispam_run_check_path(const char *setting, const char *path,
 			    const char **error_r);
+
+/* Could this process execute it now? Returns 0, or -1 and *error_r (data
+   stack), as a run of it would say. */
+int antispam_run_check_file(const char *path, const char **error_r);
 
 /* One line on why a run was no success, for the log: how it ended and the
    first line that it wrote, stderr's before stdout's, sanitized. Data

@@ -60,7 +60,7 @@ static const char *missing_hint(const char *path)
 
 static const char *spawn_error(const char *path, int err)
 {
-	const char *hint;
+	const char *hint, *shown = str_sanitize(path, PATH_MAX);
 
 	switch (err) {
 	case ENOENT:
@@ -79,30 +79,47 @@ static const char *spawn_error(const char *path, int err)
 				       (long)geteuid());
 		break;
 	default:
-		return t_strdup_printf("can't be executed: %s", strerror(err));
+		return t_strdup_printf("%s can't be executed: %s", shown,
+				       strerror(err));
 	}
-	return t_strdup_printf("can't be executed: %s (%s)", strerror(err),
-			       hint);
+	return t_strdup_printf("%s can't be executed: %s (%s)", shown,
+			       strerror(err), hint);
 }
 
 static int check_file(const char *path, const char **error_r)
 {
+	const char *shown = str_sanitize(path, PATH_MAX);
 	struct stat st;
 
-	if (stat(path, &st) < 0)
+	if (stat(path, &st) < 0) {
 		*error_r = errno == ENOENT ?
-			"can't be executed: No such file or directory" :
+			t_strdup_printf("%s can't be executed: No such file or "
+					"directory",
+					shown) :
 			spawn_error(path, errno);
-	else if (!S_ISREG(st.st_mode))
-		*error_r = "can't be executed: it is not a regular file";
-	else if ((st.st_mode & S_IWOTH) != 0) {
-		*error_r = t_strdup_printf("refused, since everyone may write "
-					   "to the program's file (mode %04o): "
-					   "take that away with chmod o-w",
-					   st.st_mode & 07777);
+	} else if (!S_ISREG(st.st_mode)) {
+		*error_r = t_strdup_printf("%s can't be executed: it is not a "
+					   "regular file",
+					   shown);
+	} else if ((st.st_mode & S_IWOTH) != 0) {
+		*error_r = t_strdup_printf("%s is refused, since everyone may "
+					   "write to the program's file (mode "
+					   "%04o): take that away with chmod "
+					   "o-w",
+					   shown, st.st_mode & 07777);
 	} else {
 		return 0;
 	}
+	return -1;
+}
+
+int antispam_run_check_file(const char *path, const char **error_r)
+{
+	if (check_file(path, error_r) < 0)
+		return -1;
+	if (faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
+		return 0;
+	*error_r = spawn_error(path, errno);
 	return -1;
 }
 

@@ -27,6 +27,7 @@ static void test_runner_spawn_errors(void)
 		mode_t mode;
 		/* What only exec can tell. */
 		bool from_exec;
+		/* Behind the program's name. */
 		const char *error;
 	} tests[] = {
 		{ NULL, "/nonexistent/program", 0, FALSE,
@@ -38,7 +39,7 @@ static void test_runner_spawn_errors(void)
 		{ NULL, "/dev/null", 0, FALSE,
 		  "can't be executed: it is not a regular file" },
 		{ "#!/bin/sh\n", "world", 0757, FALSE,
-		  "refused, since everyone may write to the program's file "
+		  "is refused, since everyone may write to the program's file "
 		  "(mode 0757): take that away with chmod o-w" },
 		{ "#!/bin/sh\n", "plain", 0644, TRUE,
 		  "can't be executed: Permission denied (uid UID needs the "
@@ -76,7 +77,10 @@ static void test_runner_spawn_errors(void)
 		reply = run_one(&run);
 		i_stream_unref(&run.input);
 		test_assert_idx(reply.end == ANTISPAM_RUN_FAILED, i);
-		test_assert_strcmp_idx(reply.error, with_uid(tests[i].error),
+		test_assert_strcmp_idx(reply.error,
+				       t_strconcat(argv[0], " ",
+						   with_uid(tests[i].error),
+						   NULL),
 				       i);
 		test_assert_strcmp_idx(reply.out, "", i);
 		test_assert_strcmp_idx(reply.err, "", i);

@@ -174,21 +174,22 @@ def assert_moved(run, before, moved):
 
 ROWS = [
     # The program
-    Fault('missing', PROGRAMS, r"can't be executed: No such file or directory",
+    Fault('missing', PROGRAMS,
+          r"/\S+ can't be executed: No such file or directory",
           prepare=(no_program,)),
     Fault('not-executable', PROGRAMS,
-          r"can't be executed: Permission denied \(uid 12345 needs the "
+          r"/\S+ can't be executed: Permission denied \(uid 12345 needs the "
           r'permission to execute it, and each directory above\)',
           prepare=(mode(0o644),)),
     Fault('a-directory', PROGRAMS,
-          r"can't be executed: it is not a regular file",
+          r"/\S+ can't be executed: it is not a regular file",
           prepare=(directory_as_program,)),
     Fault('no-interpreter', PROGRAMS,
-          r"can't be executed: No such file or directory \(the script is "
+          r"/\S+ can't be executed: No such file or directory \(the script is "
           r'there, (but )?its interpreter /nonexistent/sh is not\)',
           prepare=(no_interpreter,)),
     Fault('world-writable', PROGRAMS,
-          r"refused, since everyone may write to the program's file "
+          r"/\S+ is refused, since everyone may write to the program's file "
           r'\(mode 0757\): take that away with chmod o-w',
           prepare=(mode(0o757),)),
     Fault('exits-1', PROGRAMS, r'exited with status 1'),

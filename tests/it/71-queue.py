@@ -477,7 +477,7 @@ def mended(d):
     equal(d.lessons(), [], 'lessons')
     jobs.rewrite_users(d, mended={'antispam_pipe_program_spam_arg': '--new'})
     jobs.wait_empty(d)
-    d.expect_log("with pipe failed: can't be executed: No such file")
+    d.expect_log(r"with pipe failed: /\S+ can't be executed: No such file")
     equal([(lesson.args, lesson.message) for lesson in d.lessons()],
           [(['--new'], stored(mail('mended')))], 'lessons')
 

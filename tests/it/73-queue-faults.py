@@ -346,12 +346,12 @@ def killed_after_try(d):
     own_program(d, 'u', 0o644)
     move(d, 'u', message('u'))
     wait_until(lambda: d.log('tried again in'), 10, 'a failed try')
-    d.expect_log(FAILED_TRY.format('u') + "can't be executed")
+    d.expect_log(FAILED_TRY.format('u') + r"/\S+ can't be executed")
     kill_trainer(d)
     own_program(d, 'u')
     wake(d)
     jobs.assert_taught(d, spam(message('u')))
-    d.expect_log(FAILED_TRY.format('u') + "can't be executed")
+    d.expect_log(FAILED_TRY.format('u') + r"/\S+ can't be executed")
 
 
 def past(d):
