@@ -189,6 +189,13 @@ crm114_learn(void *context, const struct antispam_batch *batch,
 		i_stream_unref(&runs[i].input);
 }
 
+static const char *
+crm114_program(const struct antispam_settings *set, const char **setting_r)
+{
+	*setting_r = "antispam_crm_binary";
+	return set->crm_binary;
+}
+
 static const char *const crm114_old_names[] = { "crm114-exec", NULL };
 
 extern const struct antispam_backend antispam_backend_crm114;
@@ -197,6 +204,7 @@ const struct antispam_backend antispam_backend_crm114 = {
 	.old_names = crm114_old_names,
 	.needs = ANTISPAM_NEED_SIGNATURE,
 	.runs_programs = TRUE,
+	.program = crm114_program,
 	.signature_header = CRM114_SIGNATURE_HEADER,
 	.signature_regex = CRM114_SIGNATURE_REGEX,
 	.max_batch = CRM114_MAX_BATCH,

@@ -184,6 +184,13 @@ dspam_learn(void *context, const struct antispam_batch *batch,
 			       dspam_judge, context);
 }
 
+static const char *
+dspam_program(const struct antispam_settings *set, const char **setting_r)
+{
+	*setting_r = "antispam_dspam_binary";
+	return set->dspam_binary;
+}
+
 static const char *const dspam_old_names[] = { "dspam-exec", NULL };
 
 extern const struct antispam_backend antispam_backend_dspam;
@@ -192,6 +199,7 @@ const struct antispam_backend antispam_backend_dspam = {
 	.old_names = dspam_old_names,
 	.needs = ANTISPAM_NEED_SIGNATURE,
 	.runs_programs = TRUE,
+	.program = dspam_program,
 	.signature_header = DSPAM_SIGNATURE_HEADER,
 	.max_batch = DSPAM_MAX_BATCH,
 	.init = dspam_init,

@@ -163,6 +163,13 @@ pipe_learn(void *context, const struct antispam_batch *batch,
 			       NULL, NULL);
 }
 
+static const char *
+pipe_program(const struct antispam_settings *set, const char **setting_r)
+{
+	*setting_r = "antispam_pipe_program";
+	return set->pipe_program;
+}
+
 static const char *const pipe_old_names[] = { "mailtrain", "sendmail", NULL };
 
 extern const struct antispam_backend antispam_backend_pipe;
@@ -171,6 +178,7 @@ const struct antispam_backend antispam_backend_pipe = {
 	.old_names = pipe_old_names,
 	.needs = ANTISPAM_NEED_MESSAGE,
 	.runs_programs = TRUE,
+	.program = pipe_program,
 	.max_batch = PIPE_MAX_BATCH,
 	.takes_many = pipe_takes_many,
 	.init = pipe_init,

@@ -65,6 +65,9 @@ struct antispam_backend {
 	enum antispam_need needs;
 	/* It runs programs, which want to know the user's home directory. */
 	bool runs_programs;
+	/* Which one, and the setting that names it; NULL = it runs none. */
+	const char *(*program)(const struct antispam_settings *set,
+			       const char **setting_r);
 	/* For ANTISPAM_NEED_SIGNATURE, NULL without: the defaults of
 	   antispam_signature and, unless NULL, of antispam_signature_regex. */
 	const char *signature_header, *signature_regex;

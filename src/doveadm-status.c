@@ -14,6 +14,7 @@
 #include "mail-user.h"
 #include "doveadm-mail.h"
 #include "doveadm-print.h"
+#include "antispam-runner.h"
 #include "antispam-settings.h"
 #include "antispam-backend.h"
 #include "antispam-folder.h"
@@ -182,6 +183,23 @@ status_settings_try(struct status_cmd *cmd, struct antispam_status *status,
 	return 1;
 }
 
+/* What every lesson would fail on. */
+static void status_program(struct antispam_status *status)
+{
+	const struct antispam_teacher *teacher = &status->teacher;
+	const char *program, *setting, *error;
+
+	if (teacher->backend->program == NULL)
+		return;
+	program = teacher->backend->program(teacher->set, &setting);
+	if (antispam_run_check_file(program, &error) < 0) {
+		antispam_status_problem(status, "program",
+					"%s: %s; mend that, or name another "
+					"program",
+					setting, error);
+	}
+}
+
 static void
 status_settings(struct status_cmd *cmd, struct antispam_status *status)
 {
@@ -207,6 +225,8 @@ status_settings(struct status_cmd *cmd, struct antispam_status *status)
 	}
 	if (status->teacher.set != NULL && status->teacher.backend != NULL)
 		status_settings_shown(status);
+	if (ret > 0)
+		status_program(status);
 	if (ret > 0 && status->teacher.backend->runs_programs &&
 	    mail_user_get_home(status->user,
 			       &status->teacher.identity.home) <= 0) {

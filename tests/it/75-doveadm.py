@@ -198,6 +198,18 @@ def backend_is_not_set():
 
 
 @test
+def program_is_missing():
+    for name, say in (('/nonexistent/filter', 'No such file'),
+                      ('/etc/passwd', 'Permission denied')):
+        with Dovecot(settings={**PIPE, 'antispam_pipe_program': name}) as d:
+            with d.imap('u'):
+                pass
+            row(f'the program is {name}', lambda: assert_problem(
+                status(d, code=DEGRADED), 'program',
+                f'antispam_pipe_program: {name} can\'t be executed: {say}'))
+
+
+@test
 def plugin_is_not_loaded():
     text = '\n'.join(f'{name} = {value}' for name, value in {
         **PIPE, 'antispam_pipe_program': '/bin/true',
