@@ -13,7 +13,8 @@ struct antispam_settings;
 #if DOVECOT_PREREQ(2, 4, 0)
 #define ANTISPAM_COMPAT_INIT_ARGS
 #define ANTISPAM_COMPAT_LOAD \
-	"mail_plugins { antispam = yes } within protocol imap { }"
+	"antispam = yes on a line of its own within mail_plugins { } within " \
+	"protocol imap { }"
 #else
 #define ANTISPAM_COMPAT_LOAD \
 	"mail_plugins = $mail_plugins antispam within protocol imap { }, and " \
