@@ -16,7 +16,7 @@
 
 /* How long to wait for the trainer to make a queue that is missing, once a
    session, in tries and milliseconds from one to the next. */
-#define ENQUEUE_MISSING_TRIES 200
+#define ENQUEUE_MISSING_TRIES 100
 #define ENQUEUE_MISSING_MSECS 10
 
 struct antispam_enqueue {

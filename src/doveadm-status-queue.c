@@ -117,12 +117,25 @@ static void status_dir(struct antispam_status *status)
 	}
 }
 
-static void status_trainer(struct antispam_status *status)
+/* before: the number of problems without those of the directory. */
+static void
+status_trainer(struct antispam_status *status, unsigned int before)
 {
 	const char *error;
+	int ret;
 
-	if (antispam_trainer_check(status->user->set->base_dir, &error) == 0)
+	ret = antispam_trainer_check(status->user->set->base_dir, &error);
+	if (ret > 0)
 		return;
+	if (ret == 0) {
+		/* what is wrong for both has been named already */
+		if (status->problems > before)
+			return;
+		antispam_status_problem(
+			status, "trainer",
+			"antispam-trainer does not read the queue: %s", error);
+		return;
+	}
 	antispam_status_problem(
 		status, "trainer",
 		"%s: nobody reads the queue; Dovecot starts antispam-trainer "
@@ -197,6 +210,7 @@ void antispam_status_queue(struct antispam_status *status,
 		antispam_stats_get(stats, geteuid(), status->user->username);
 	const bool queued = teacher->set != NULL && teacher->backend != NULL &&
 		antispam_teacher_is_queued(teacher);
+	const unsigned int before = status->problems;
 
 	if (teacher->set == NULL ||
 	    (!queued && user->waiting + user->failed == 0))
@@ -204,7 +218,7 @@ void antispam_status_queue(struct antispam_status *status,
 	show(status, "directory", teacher->set->queue_dir, "");
 	if (queued)
 		status_dir(status);
-	status_trainer(status);
+	status_trainer(status, before);
 	/* an unsafe directory has been named already */
 	if (stats_error != NULL && status->problems == 0) {
 		antispam_status_add(status, ANTISPAM_STATUS_NOTE, "queue-list",

@@ -236,8 +236,12 @@ static void program_overdue(struct antispam_program *program, int64_t now)
 		i_unreached();
 	case PROGRAM_RUNS:
 		reply->error = msecs % 1000 == 0 ?
-			t_strdup_printf("timed out after %u s", msecs / 1000) :
-			t_strdup_printf("timed out after %u ms", msecs);
+			t_strdup_printf("timed out after %u s "
+					"(antispam_timeout)",
+					msecs / 1000) :
+			t_strdup_printf("timed out after %u ms "
+					"(antispam_timeout)",
+					msecs);
 		program_kill(program, SIGTERM, now);
 		break;
 	case PROGRAM_TERMINATED:

@@ -5,9 +5,15 @@
 
 #include "lib.h"
 #include "net.h"
+#include "str-sanitize.h"
 #include "trainer-client.h"
 
+#include <poll.h>
 #include <sys/socket.h>
+
+/* It has to be started first, and may be busy. */
+#define CLIENT_ANSWER_MSECS (5 * 1000)
+#define CLIENT_ANSWER_MAX 1024
 
 static int
 send_line(int fd, const char *path, const char *line, const char **error_r)
@@ -56,14 +62,40 @@ int antispam_trainer_wake(const char *base_dir, const char *line,
 	return ret;
 }
 
+/* Returns its answer, or NULL and *error_r. */
+static const char *
+read_answer(int fd, const char *path, const char **error_r)
+{
+	struct pollfd pfd = { .fd = fd, .events = POLLIN };
+	char answer[CLIENT_ANSWER_MAX];
+	ssize_t ret = -1;
+
+	if (poll(&pfd, 1, CLIENT_ANSWER_MSECS) > 0)
+		ret = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
+	if (ret <= 0) {
+		*error_r = t_strdup_printf("antispam-trainer at %s does not "
+					   "answer",
+					   path);
+		return NULL;
+	}
+	return t_strcut(t_strndup(answer, ret), '\n');
+}
+
 int antispam_trainer_check(const char *base_dir, const char **error_r)
 {
-	const char *path;
+	const char *path, *answer = NULL;
 	int fd;
 
 	fd = client_connect(base_dir, &path, error_r);
 	if (fd < 0)
 		return -1;
+	if (send_line(fd, path, ANTISPAM_TRAINER_LINE_STATUS, error_r) == 0)
+		answer = read_answer(fd, path, error_r);
 	net_disconnect(fd);
+	if (answer == NULL)
+		return -1;
+	if (strcmp(answer, ANTISPAM_TRAINER_ANSWER_READY) == 0)
+		return 1;
+	*error_r = str_sanitize(answer, CLIENT_ANSWER_MAX);
 	return 0;
 }

@@ -13,14 +13,18 @@
    so. */
 #define ANTISPAM_TRAINER_LINE_FLUSH "flush"
 
+/* Does it read the queue? It answers with the line below, or why not. */
+#define ANTISPAM_TRAINER_LINE_STATUS "status"
+#define ANTISPAM_TRAINER_ANSWER_READY "ready"
+
 /* Wake the trainer: tell it the name of a transaction's directory that was just
    released, or one of the lines above. Never waits; it is a hint alone, since
    the trainer also looks by itself. Returns 0 if it was said, -1 and *error_r
    (data stack) if there is nobody to say it to. */
 int antispam_trainer_wake(const char *base_dir, const char *line,
 			  const char **error_r);
-/* Is there somebody to say it to? Returns 0, or -1 and *error_r (data
-   stack). */
+/* Ask it whether it reads the queue; waits up to some seconds. Returns 1; 0 if it
+   does not, and -1 if there is nobody to ask: *error_r (data stack). */
 int antispam_trainer_check(const char *base_dir, const char **error_r);
 
 #endif

@@ -91,3 +91,10 @@ bool trainer_dir_is_ready(struct trainer_dir *dir, bool log_error)
 	}
 	return FALSE;
 }
+
+const char *trainer_dir_problem(struct trainer_dir *dir)
+{
+	const char *error;
+
+	return dir_open(dir, &error) < 0 ? error : NULL;
+}

@@ -17,4 +17,8 @@ void trainer_dir_want(struct trainer_dir *dir);
    log_error, why not is logged, once for each cause. */
 bool trainer_dir_is_ready(struct trainer_dir *dir, bool log_error);
 
+/* What keeps it from being used now, on the data stack; NULL = nothing, or
+   nobody wants it. Makes it as the former does. */
+const char *trainer_dir_problem(struct trainer_dir *dir);
+
 #endif

@@ -115,10 +115,27 @@ static bool trainer_line_flush(const char *line, bool trusted)
 	return TRUE;
 }
 
-static void trainer_line(const char *line, bool trusted)
+/* Why nothing is read from the queue; for doveadm. */
+static const char *trainer_status(void)
 {
+	const char *problem = NULL;
+
+	if (trainer.set == NULL) {
+		problem = trainer.set_error == NULL ?
+			"a setting is wrong: see the log" :
+			trainer.set_error;
+	} else {
+		problem = trainer_dir_problem(trainer.dir);
+	}
+	return problem == NULL ? ANTISPAM_TRAINER_ANSWER_READY : problem;
+}
+
+static const char *trainer_line(const char *line, bool trusted)
+{
+	if (strcmp(line, ANTISPAM_TRAINER_LINE_STATUS) == 0)
+		return trainer_status();
 	if (trainer_line_flush(line, trusted))
-		return;
+		return NULL;
 	if (strcmp(line, ANTISPAM_TRAINER_LINE_DIR) == 0) {
 		if (trainer.dir != NULL)
 			trainer_dir_want(trainer.dir);
@@ -128,6 +145,7 @@ static void trainer_line(const char *line, bool trusted)
 		trainer_look(NULL, TRUE);
 	else
 		trainer_look(line, TRUE);
+	return NULL;
 }
 
 static void trainer_stopped(void)

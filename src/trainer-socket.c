@@ -13,6 +13,8 @@
 
 #include <unistd.h>
 
+#include <sys/socket.h>
+
 /* Of a file name. */
 #define MAX_LINE_BYTES 256
 #define MAX_LINES 16
@@ -48,6 +50,16 @@ static void client_destroy(struct client *client)
 	master_service_client_connection_destroyed(master_service);
 }
 
+/* Who does not take an answer gets none. */
+static void client_answer(const struct client *client, const char *answer)
+{
+	if (answer == NULL)
+		return;
+	answer = t_strconcat(answer, "\n", NULL);
+	(void)send(client->fd, answer, strlen(answer),
+		   MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
 static void client_input(struct client *client)
 {
 	const char *line;
@@ -60,7 +72,7 @@ static void client_input(struct client *client)
 	       (line = i_stream_next_line(client->input)) != NULL) {
 		client->lines++;
 		T_BEGIN {
-			clients.callback(line, client->trusted);
+			client_answer(client, clients.callback(line, client->trusted));
 		} T_END;
 	}
 	if (client->input->eof || client->lines == MAX_LINES)

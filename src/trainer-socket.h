@@ -7,8 +7,8 @@
 struct master_service_connection;
 
 /* A line, without its end; any bytes but NUL. trusted: it comes from root, or
-   from our own uid. */
-typedef void trainer_socket_line_t(const char *line, bool trusted);
+   from our own uid. Returns the line to answer (data stack), or NULL. */
+typedef const char *trainer_socket_line_t(const char *line, bool trusted);
 
 /* max_clients: how many are served at the same time at most; the oldest gives
    way to a new one. */

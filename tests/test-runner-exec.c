@@ -233,7 +233,7 @@ static void check_signal_deadline(void)
 	runs[1].timeout_msecs = 200;
 	run_many(runs, 2, 1, FALSE, replies);
 	test_assert_strcmp(antispam_run_describe(&replies[1]),
-			   "timed out after 200 ms");
+			   "timed out after 200 ms (antispam_timeout)");
 	test_assert(replies[1].duration_msecs < 5000);
 }
 

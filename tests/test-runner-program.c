@@ -262,22 +262,22 @@ static void check_deadlines(const char *name)
 		const char *described;
 	} tests[] = {
 		{ "exec sleep 100", 200, 200, 1000, FALSE,
-		  "timed out after 200 ms" },
+		  "timed out after 200 ms (antispam_timeout)" },
 		/* How it exits after SIGTERM changes nothing. */
 		{ "trap 'echo bye; exit 0' TERM; echo hello; sleep 100 & wait",
-		  1000, 1000, 1900, FALSE, "timed out after 1 s: hello" },
+		  1000, 1000, 1900, FALSE, "timed out after 1 s (antispam_timeout): hello" },
 		/* Its child gets SIGTERM too. */
 		{ "trap : TERM; (trap 'echo child; exit' TERM; sleep 100 & "
 		  "wait) & wait; wait",
-		  400, 400, 1300, FALSE, "timed out after 400 ms: child" },
+		  400, 400, 1300, FALSE, "timed out after 400 ms (antispam_timeout): child" },
 		{ "trap '' TERM; while :; do sleep 100; done", 300, 1300, 5000,
-		  FALSE, "timed out after 300 ms" },
+		  FALSE, "timed out after 300 ms (antispam_timeout)" },
 		/* Half of the message is still to be written; the end of
 		   stdin must not show. */
 		{ "trap '' TERM; sleep 0.8; cat >/dev/null; echo whole", 700,
-		  1700, 5000, TRUE, "timed out after 700 ms" },
+		  1700, 5000, TRUE, "timed out after 700 ms (antispam_timeout)" },
 		{ "$0/hang $0/pids 2", 1500, 1500, 2400, FALSE,
-		  "timed out after 1500 ms" },
+		  "timed out after 1500 ms (antispam_timeout)" },
 	};
 	struct antispam_run runs[N_ELEMENTS(tests)];
 	struct antispam_run_reply replies[N_ELEMENTS(tests)];
@@ -394,7 +394,7 @@ static void test_runner_stolen_status(void)
 		test_assert_idx(replies[1].end == ANTISPAM_RUN_FAILED, i);
 		test_assert_strcmp_idx(replies[1].out, "x\n", i);
 		test_assert_strcmp_idx(antispam_run_describe(&replies[2]),
-				       "timed out after 100 ms", i);
+				       "timed out after 100 ms (antispam_timeout)", i);
 		(void)sigaction(SIGCHLD, &old, NULL);
 	}
 	no_pidfd = FALSE;
@@ -425,7 +425,7 @@ static void test_runner_unkillable(void)
 	antispam_run_many(&quick, 1, 1, FALSE, &quick_reply);
 	test_assert(count_fds() == fds + 1);
 	test_assert(reply.end == ANTISPAM_RUN_FAILED);
-	expected = t_strdup_printf("timed out after 200 ms; SIGKILL did not "
+	expected = t_strdup_printf("timed out after 200 ms (antispam_timeout); SIGKILL did not "
 				   "end process %ld, which is left",
 				   (long)pid);
 	test_assert_strcmp(reply.error, expected);

@@ -607,8 +607,12 @@ def own_queue(d):
     try:
         for uid in (None, MAIL_UID):
             equal(len(queue_list(d, uid=uid)), 4, 'jobs')
-        found = {n: v for n, v, _ in of(status(d, uid=MAIL_UID), 'queue')}
+        shown = status(d, uid=MAIL_UID, code=DEGRADED)
+        found = {n: v for n, v, _ in of(shown, 'queue')}
         equal(found['waiting'], '2', 'waiting')
+        # It would do for the user, but here the trainer is root.
+        assert_problem(shown, 'trainer', 'does not read the queue',
+                       f'it belongs to {MAIL_UID}', 'chown root:root')
         # Nothing of it needs root.
         equal([r['result'] for r in rows(d, 'queue', 'retry', 'failed.3',
                                          uid=MAIL_UID)], ['retried'], 'retry')

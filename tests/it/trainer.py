@@ -56,9 +56,10 @@ class Trainer(Dovecot):
     # Its socket
 
     def connect(self):
+        """As a blocking client: it waits while too many others do."""
         client = socket.socket(socket.AF_UNIX)
-        client.settimeout(10)
         client.connect(f'{self.dir}/run/{SERVICE}')
+        client.settimeout(10)
         return client
 
     def say(self, *lines):
