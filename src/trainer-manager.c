@@ -76,8 +76,10 @@ static void manager_note_busy(struct trainer_manager *manager,
 		user->busy_runs = 0;
 		return;
 	}
-	user->due += MANAGER_BUSY_USECS
-		<< I_MIN(user->busy_runs, MANAGER_BUSY_DOUBLINGS);
+	user->not_before = user->last_run +
+		(MANAGER_BUSY_USECS
+		 << I_MIN(user->busy_runs, MANAGER_BUSY_DOUBLINGS));
+	/* for half a minute, that is */
 	if (++user->busy_runs == MANAGER_BUSY_DOUBLINGS) {
 		e_warning(manager->event,
 			  "antispam: user %s: another process keeps lessons "

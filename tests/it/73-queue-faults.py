@@ -274,7 +274,8 @@ def down(d):
         raise AssertionError(f'{starts(d, "down")} starts')
     d.expect_log(FAILED_TRY.format('down'))
     given_up = d.log('user down: .*it is given up, and kept in')
-    equal(len(given_up), 1, 'log lines')
+    # for both messages, unless they were tried last in two runs
+    equal(len(given_up) in (1, 2), True, f'log lines: {given_up}')
 
 
 def kept(d):
