@@ -124,6 +124,14 @@ int antispam_queue_head_parse(const char *line,
 	return 0;
 }
 
+int64_t antispam_queue_head_age(const struct antispam_queue_head *head,
+				const struct antispam_queue_head *now)
+{
+	if (*now->boot_id != '\0' && strcmp(now->boot_id, head->boot_id) == 0)
+		return now->boot_usecs - head->boot_usecs;
+	return now->wall_usecs - head->wall_usecs;
+}
+
 static bool parse_class(const char *word, enum antispam_class *class_r)
 {
 	unsigned int i;

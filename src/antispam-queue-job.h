@@ -75,6 +75,11 @@ int antispam_queue_end_parse(const char *line,
 			     struct antispam_queue_end *end_r,
 			     const char **error_r);
 
+/* From head to now, in microseconds, which is negative if now is earlier. A clock
+   that was set does not count within one boot. */
+int64_t antispam_queue_head_age(const struct antispam_queue_head *head,
+				const struct antispam_queue_head *now);
+
 /* Is this the name of a file that a job may name? */
 bool antispam_queue_file_is_valid(const char *name);
 

@@ -47,13 +47,9 @@ int antispam_walk_open(const char *path, int *fd_r, uid_t *owner_r,
 
 static int64_t age_secs(const struct walk *walk)
 {
-	const struct antispam_queue_head *now = &walk->now, *head = &walk->head;
-	int64_t usecs;
+	const int64_t usecs =
+		antispam_queue_head_age(&walk->head, &walk->now);
 
-	usecs = *now->boot_id != '\0' &&
-			strcmp(now->boot_id, head->boot_id) == 0 ?
-		now->boot_usecs - head->boot_usecs :
-		now->wall_usecs - head->wall_usecs;
 	return I_MAX(usecs, 0) / 1000000;
 }
 

@@ -22,14 +22,12 @@ load_job(unsigned int idx, const struct antispam_queue_job *job, void *context)
 static int64_t born_usecs(const struct antispam_queue_head *head)
 {
 	struct antispam_queue_head now;
-	int64_t born;
+	int64_t age;
 
 	antispam_queue_now(&now);
-	born = *now.boot_id != '\0' && strcmp(now.boot_id, head->boot_id) == 0 ?
-		head->boot_usecs :
-		now.boot_usecs - (now.wall_usecs - head->wall_usecs);
+	age = antispam_queue_head_age(head, &now);
 	/* the future is a clock's mistake, or somebody's who plays */
-	return I_MIN(born, now.boot_usecs);
+	return now.boot_usecs - I_MAX(age, 0);
 }
 
 /* What the state file says of a job. */

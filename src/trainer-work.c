@@ -146,17 +146,6 @@ static void tx_save(struct work *work, struct work_tx *tx)
 
 /* Outcomes */
 
-/* Since the jobs were made. A clock that was set does not count within one
-   boot. */
-static int64_t work_age_usecs(const struct work *work, const struct work_tx *tx)
-{
-	const struct antispam_queue_head *now = &work->now, *head = &tx->head;
-
-	if (*now->boot_id != '\0' && strcmp(now->boot_id, head->boot_id) == 0)
-		return now->boot_usecs - head->boot_usecs;
-	return now->wall_usecs - head->wall_usecs;
-}
-
 /* The lesson came to nothing. Returns what that means, and how long to wait. */
 static enum trainer_result
 lesson_later(struct work_lesson *wl, unsigned int *wait_msecs_r)
@@ -165,8 +154,9 @@ lesson_later(struct work_lesson *wl, unsigned int *wait_msecs_r)
 	struct antispam_queue_state *state = &wl->tx->states[wl->idx];
 	const unsigned int lifetime = work->task->lifetime_msecs;
 	const bool skipped = wl->lesson.outcome.skipped;
-	const bool expired =
-		work_age_usecs(work, wl->tx) >= (int64_t)lifetime * 1000;
+	const int64_t age_usecs =
+		antispam_queue_head_age(&wl->tx->head, &work->now);
+	const bool expired = age_usecs >= (int64_t)lifetime * 1000;
 
 	/* once its time is over, its turn counts even if the filter is dead
 	   before it comes */

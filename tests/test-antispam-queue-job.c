@@ -334,6 +334,32 @@ static void test_end_malformed(void)
 	test_end();
 }
 
+static void test_age(void)
+{
+	static const struct {
+		struct antispam_queue_head head, now;
+		int64_t age;
+	} tests[] = {
+		{ { "u", 100, 10, "a" }, { NULL, 900, 15, "a" }, 5 },
+		/* the clock was set back */
+		{ { "u", 900, 10, "a" }, { NULL, 100, 15, "a" }, 5 },
+		{ { "u", 100, 10, "a" }, { NULL, 900, 15, "b" }, 800 },
+		{ { "u", 900, 10, "a" }, { NULL, 100, 15, "b" }, -800 },
+		/* nobody knows of a boot */
+		{ { "u", 100, 10, "" }, { NULL, 900, 15, "" }, 800 },
+	};
+	unsigned int i;
+
+	test_begin("queue job: age");
+	for (i = 0; i < N_ELEMENTS(tests); i++) {
+		test_assert_idx(antispam_queue_head_age(&tests[i].head,
+							&tests[i].now) ==
+					tests[i].age,
+				i);
+	}
+	test_end();
+}
+
 int main(void)
 {
 	static void (*const tests[])(void) = {
@@ -344,6 +370,7 @@ int main(void)
 		test_file_names,
 		test_end_line,
 		test_end_malformed,
+		test_age,
 		NULL
 	};
 
